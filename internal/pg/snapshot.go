@@ -1,0 +1,112 @@
+// Package pg opens connections the way the engine needs them: sessions with
+// pinned settings, a shared snapshot, locks.
+package pg
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const beginReadOnly = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
+// A Snapshot is an exported snapshot and the session that keeps it alive.
+// Nothing else runs on that session but locks and a heartbeat: an error there
+// would lose the snapshot for all.
+type Snapshot struct {
+	Name  string
+	Taken time.Time
+	LSN   string // "" where it cannot be had
+	// Standby says the server is in recovery.
+	Standby bool
+
+	conn *pgx.Conn
+}
+
+// Export begins a transaction on conn and exports its snapshot. The Snapshot
+// owns conn from then on. With a name, that snapshot is imported instead of
+// exporting a new one.
+func Export(ctx context.Context, conn *pgx.Conn, name string) (*Snapshot, error) {
+	s := &Snapshot{conn: conn, Name: name}
+	if name != "" {
+		if err := Import(ctx, conn.PgConn(), name); err != nil {
+			return nil, err
+		}
+	} else if _, err := conn.PgConn().Exec(ctx, beginReadOnly).ReadAll(); err != nil {
+		return nil, fmt.Errorf("begin snapshot transaction: %w", err)
+	}
+	const query = `SELECT pg_catalog.now(), pg_catalog.pg_is_in_recovery()`
+	if err := conn.QueryRow(ctx, query).Scan(&s.Taken, &s.Standby); err != nil {
+		return nil, fmt.Errorf("read snapshot time: %w", err)
+	}
+	if name == "" {
+		if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_export_snapshot()").Scan(&s.Name); err != nil {
+			return nil, fmt.Errorf("export snapshot: %w", err)
+		}
+	}
+	lsn := "pg_current_wal_lsn"
+	if s.Standby {
+		lsn = "pg_last_wal_replay_lsn"
+	}
+	// A platform may have revoked the function: a savepoint saves the snapshot.
+	if err := s.Guard(ctx, func() error {
+		return conn.QueryRow(ctx, "SELECT coalesce(pg_catalog."+lsn+"()::text, '')").Scan(&s.LSN)
+	}); err != nil && Code(err) == "" {
+		return nil, fmt.Errorf("read WAL position: %w", err)
+	}
+	return s, nil
+}
+
+// Guard runs do under a savepoint of the snapshot's session, so that an error
+// of the server in it does not cost the snapshot.
+func (s *Snapshot) Guard(ctx context.Context, do func() error) error {
+	c := s.conn.PgConn()
+	if _, err := c.Exec(ctx, "SAVEPOINT pghaul").ReadAll(); err != nil {
+		return err
+	}
+	err := do()
+	end := "RELEASE SAVEPOINT pghaul"
+	if err != nil {
+		end = "ROLLBACK TO SAVEPOINT pghaul; RELEASE SAVEPOINT pghaul"
+	}
+	if _, endErr := c.Exec(ctx, end).ReadAll(); endErr != nil && err == nil {
+		err = endErr
+	}
+	return err
+}
+
+// Conn is the session that holds the snapshot, for locks.
+func (s *Snapshot) Conn() *pgconn.PgConn { return s.conn.PgConn() }
+
+// Heartbeat keeps the session in use until ctx ends, so that neither a firewall
+// nor a platform takes it for idle, and returns the error by which it was lost.
+// It must not run beside other statements on the session.
+func (s *Snapshot) Heartbeat(ctx context.Context, every time.Duration) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if _, err := s.conn.PgConn().Exec(context.WithoutCancel(ctx), "SELECT 1").ReadAll(); err != nil {
+				return fmt.Errorf("the session that holds the snapshot was lost: %w", err)
+			}
+		}
+	}
+}
+
+// Close ends the transaction and the session.
+func (s *Snapshot) Close() { Close(s.conn) }
+
+// Import begins a transaction that sees a snapshot exported elsewhere.
+func Import(ctx context.Context, c *pgconn.PgConn, name string) error {
+	sql := beginReadOnly + "; SET TRANSACTION SNAPSHOT " + literal(name)
+	if _, err := c.Exec(ctx, sql).ReadAll(); err != nil {
+		return fmt.Errorf("import snapshot %s: %w", name, err)
+	}
+	return nil
+}
