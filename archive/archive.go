@@ -61,6 +61,9 @@ type Entry struct {
 	// not in the archive and duplicates occur in archives of pg_dump.
 	After []int
 	File  string // data file without its compression suffix, "" without data
+	// WithOIDs says that the table had OIDs as a hidden column, which archives
+	// of PostgreSQL 11 and older may hold and PostgreSQL 12 cannot restore.
+	WithOIDs bool
 }
 
 // Version is the version of a table of contents, 1.12 to 1.16.
@@ -90,13 +93,26 @@ type Header struct {
 	Database      string
 	ServerVersion string // of the source, as the server spells it
 	DumpVersion   string // of the program that wrote the archive; contains "pghaul" if it was us
+	Format        Format // a Writer ignores it
+	IntSize       int    // bytes an integer of the table of contents takes; a Writer ignores it
+	OffSize       int    // bytes a file offset takes; a Writer ignores it
 }
+
+// Format is the layout of an archive.
+type Format string
+
+// FormatDirectory is a directory with a file for each table.
+const FormatDirectory Format = "DIRECTORY"
 
 // A Part is a run of an entry's rows that can be loaded by itself. Frames of a
 // part are in the order they were read.
+//
+// First and Frames count in the file's data frames sorted by part number and
+// then by offset, that is in the order the rows had in the source. A caller may
+// cut a Part into shorter runs of its own and open those.
 type Part struct {
 	Number int   // 0, 1, ...: the TID range or other split the rows came from
-	First  int   // first frame of the part's run in the file's frame list
+	First  int   // first frame of the run
 	Frames int   // number of frames; 0 means the whole file as one stream
 	Rows   int64 // -1 when not known
 	Bytes  int64 // uncompressed size, or the size on disk when that is all we know
