@@ -27,6 +27,10 @@ type WriterOptions struct {
 	// Level of the compression: 1 to 22 for zstd, 9 for gzip, 12 for lz4; 0
 	// means the fastest for zstd and lz4 and 6 for gzip.
 	Level int
+	// FrameSize is how many bytes of rows, before compression, make a frame: what
+	// a restore reads at a time and the least it can share out; 0 means 2 MiB.
+	// Larger frames compress less than 1 % better.
+	FrameSize int
 	// NoSync does not wait for the files to reach the disk.
 	NoSync bool
 }
@@ -58,6 +62,9 @@ type closer interface{ release() error }
 func CreateDir(path string, o WriterOptions) (*Writer, error) {
 	if o.Compression == "" {
 		o.Compression = CompressZstd
+	}
+	if o.FrameSize <= 0 {
+		o.FrameSize = frameSize
 	}
 	k, err := newCodec(o.Compression, o.Level)
 	if err != nil {
