@@ -14,7 +14,8 @@ import (
 // Options say what to restore and how. The zero value restores everything on
 // two connections, goes on after errors and collects them in the Report.
 type Options struct {
-	// Jobs is how many connections work at once; 0 means 2.
+	// Jobs is how many connections work at once; 0 means 2. If the target has no
+	// room for that many, the run makes do with what it gets.
 	Jobs int
 	// ExitOnError stops at the first failed step instead of going on.
 	ExitOnError bool
@@ -58,7 +59,8 @@ type Skipped struct {
 	Reason string `json:"reason"`
 }
 
-// A Phase is a stretch of a run, for telling where the time went.
+// A Phase is a stretch of a run, for telling where the time went. Data and
+// post-data overlap: a table's indexes are built while others still load.
 type Phase struct {
 	Name    string        `json:"name"`
 	Elapsed time.Duration `json:"elapsed_ns"`
@@ -72,10 +74,17 @@ type StepError struct {
 	Name string // schema.tag
 	SQL  string // the statement, "" for a failure that none caused
 	Line int    // of SQL, where the server's position points; 0 if it gave none
+	File string // data file the step was reading, without its compression suffix; "" if none
 	Err  error
 }
 
-func (e *StepError) Error() string { return fmt.Sprintf("restore %s %s: %v", e.Kind, e.Name, e.Err) }
+func (e *StepError) Error() string {
+	s := fmt.Sprintf("restore %s %s: ", e.Kind, e.Name)
+	if e.File != "" {
+		s += e.File + ": "
+	}
+	return s + e.Err.Error()
+}
 
 // Unwrap returns the cause.
 func (e *StepError) Unwrap() error { return e.Err }

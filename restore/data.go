@@ -1,0 +1,248 @@
+package restore
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pghaul/pghaul/copyproto"
+	"github.com/pghaul/pghaul/progress"
+)
+
+// loads is how often a load is tried whose connection was lost before it was
+// committed.
+const loads = 3
+
+// data runs one step that moves rows or large objects. Loads are one transaction,
+// which is tried again when the connection is lost. It returns the step's failure.
+func (r *run) data(ctx context.Context, w *worker, s *Step, task *progress.Task) *StepError {
+	var err error
+	for try := 1; ; try++ {
+		c := &counter{task: task}
+		err = r.transfer(ctx, w, s, c)
+		if err == nil {
+			r.count(s, c)
+			return nil
+		}
+		c.undo()
+		unsure, _ := errors.AsType[*commitError](err)
+		if ctx.Err() != nil || !w.lost() || unsure != nil || try == loads || s.Action == ActionCreateLargeObjects {
+			break
+		}
+		r.warn(fmt.Sprintf("%s %s: the connection was lost, loading again: %v", s.Entry.Kind, describe(s.Entry), err))
+		if lost := w.reconnect(ctx); lost != nil {
+			break // the next step finds the target gone, and ends the run
+		}
+	}
+	if copyErr, ok := errors.AsType[*copyproto.Error](err); ok {
+		err = copyErr.Err // which end failed can be told from the error itself
+		if copyErr.Side == copyproto.SideTarget && ctx.Err() == nil && refusesRows(err) {
+			if corrupt := damaged(ctx, r.src, s.Entry, s.Part); corrupt != nil {
+				err = fmt.Errorf("%w (the server refused the damaged rows: %w)", corrupt, err)
+			}
+		}
+	}
+	failed := r.failure(s, s.SQL, err)
+	failed.File = s.Entry.File
+	return failed
+}
+
+// refusesRows says whether the server found fault with what it was sent.
+func refusesRows(err error) bool {
+	pe, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (strings.HasPrefix(pe.Code, "22") || strings.HasPrefix(pe.Code, "23"))
+}
+
+// A commitError is the loss of the connection at the one moment after which it
+// is not known whether the rows are there.
+type commitError struct{ err error }
+
+func (e *commitError) Error() string {
+	return "commit: whether the rows are in the table is not known: " + e.err.Error()
+}
+func (e *commitError) Unwrap() error { return e.err }
+
+// counter counts what one attempt has moved.
+type counter struct {
+	task        *progress.Task
+	mu          sync.Mutex
+	over        bool // what comes now is of an attempt that was given up
+	rows, bytes int64
+}
+
+func (c *counter) add(rows, bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return
+	}
+	c.task.Add(rows, bytes)
+	c.rows += rows
+	c.bytes += bytes
+}
+
+// undo takes back what was counted of an attempt that came to nothing.
+func (c *counter) undo() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	c.task.Add(-c.rows, -c.bytes)
+}
+
+func (r *run) count(s *Step, c *counter) {
+	c.mu.Lock()
+	rows, bytes := c.rows, c.bytes
+	c.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.Action == ActionCopy || s.Action == ActionInsert {
+		r.report.Rows += rows
+	}
+	r.report.Bytes += bytes
+}
+
+// transfer makes one attempt.
+func (r *run) transfer(ctx context.Context, w *worker, s *Step, c *counter) error {
+	for _, sql := range s.Setup {
+		if err := exec(ctx, w.pgconn(), sql); err != nil {
+			return err
+		}
+	}
+	var err error
+	switch s.Action {
+	case ActionCopy:
+		err = r.copy(ctx, w, s, c)
+	case ActionInsert:
+		err = r.insert(ctx, w, s, c)
+	case ActionCreateLargeObjects:
+		return r.createLargeObjects(ctx, w, s)
+	case ActionLargeObjects:
+		err = r.loadLargeObjects(ctx, w, s, c)
+	case ActionSQL:
+	}
+	if err == nil {
+		err = commit(ctx, w)
+	}
+	if err != nil && !w.lost() && w.pgconn().TxStatus() != 'I' {
+		if rollback := exec(ctx, w.pgconn(), "ROLLBACK"); rollback != nil {
+			w.abandon()
+		}
+	}
+	return err
+}
+
+func commit(ctx context.Context, w *worker) error {
+	results, err := w.pgconn().Exec(ctx, "COMMIT").ReadAll()
+	switch {
+	case err != nil && w.lost():
+		return &commitError{err}
+	case err != nil:
+		return fmt.Errorf("commit: %w", err)
+	case len(results) != 1 || results[0].CommandTag.String() != "COMMIT":
+		return errors.New("commit: the server rolled the transaction back")
+	}
+	return nil
+}
+
+// begin returns the statements that open a load's transaction. A table of this
+// run's own making is emptied in it: nobody else's rows can be in it, and a
+// server with wal_level minimal then need not log the load.
+func (r *run) begin(s *Step) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.Truncate == "" || len(s.Entry.After) == 0 || !r.created[s.Entry.After[0]] {
+		return "BEGIN;\n"
+	}
+	return "BEGIN;\n" + s.Truncate + "\n"
+}
+
+// copy loads one part of a table up to the commit.
+func (r *run) copy(ctx context.Context, w *worker, s *Step, c *counter) error {
+	src, err := r.src.Data(ctx, s.Entry, s.Part)
+	if err != nil {
+		return err
+	}
+	table := copyproto.Table{Conn: w.pgconn(), SQL: r.begin(s) + s.SQL, Progress: c.add}
+	rows, err := copyproto.Pipe(ctx, table, src)
+	if err != nil {
+		return err
+	}
+	return complete(s, rows, c)
+}
+
+// complete compares the rows the server took with those the source wrote.
+func complete(s *Step, rows int64, c *counter) error {
+	c.mu.Lock()
+	c.rows = rows
+	c.mu.Unlock()
+	if s.Part.Rows >= 0 && rows != s.Part.Rows {
+		return fmt.Errorf("the server took %d rows of %d", rows, s.Part.Rows)
+	}
+	return nil
+}
+
+// insertBytes is how much text of INSERT statements goes into one message.
+const insertBytes = 32 << 10
+
+// insert runs the INSERT statements of a table's data up to the commit.
+func (r *run) insert(ctx context.Context, w *worker, s *Step, c *counter) error {
+	src, err := r.src.Data(ctx, s.Entry, s.Part)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	pr, pw := io.Pipe()
+	defer pr.Close()
+	wg.Go(func() {
+		_, err := src.CopyTo(ctx, pw)
+		pw.CloseWithError(err)
+	})
+
+	split := splitter{bufio.NewReaderSize(pr, 64<<10), r.plan.PlainStrings}
+	text := r.begin(s)
+	var readErr error
+	next := func() (string, bool) {
+		var b strings.Builder
+		b.WriteString(text)
+		text = ""
+		for readErr == nil && b.Len() < insertBytes {
+			var stmt string
+			if stmt, readErr = split.next(); readErr == nil {
+				b.WriteString(stmt)
+				b.WriteByte('\n')
+			}
+		}
+		if readErr != nil && !errors.Is(readErr, io.EOF) {
+			return "", false // the transaction will not be committed
+		}
+		c.add(0, int64(b.Len()))
+		return b.String(), b.Len() > 0
+	}
+	var rows int64
+	err = pipeline(ctx, w.pgconn(), maxFlight, next, func(n int64, refused error) error {
+		if refused == nil {
+			rows += n
+			c.add(n, 0)
+		}
+		return refused
+	})
+	if _, lost := errors.AsType[*lostError](err); lost {
+		w.abandon()
+	}
+	if err == nil && !errors.Is(readErr, io.EOF) {
+		err = readErr
+	}
+	if err != nil {
+		return err
+	}
+	return complete(s, rows, c)
+}

@@ -1,0 +1,112 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pghaul/pghaul/internal/pg"
+)
+
+// A message is one text of a step.
+type message struct {
+	step int
+	sql  string
+	main bool // the definition, not a setting or the owner
+	last bool
+}
+
+func messages(plan *Plan, steps []int) []message {
+	var all []message
+	for _, i := range steps {
+		s := &plan.Steps[i]
+		for _, sql := range s.Setup {
+			all = append(all, message{step: i, sql: sql})
+		}
+		if s.SQL != "" {
+			all = append(all, message{step: i, sql: s.SQL, main: true})
+		}
+		for _, sql := range s.Finish {
+			all = append(all, message{step: i, sql: sql})
+		}
+		all[len(all)-1].last = true
+	}
+	return all
+}
+
+// statements runs the statements of steps in order and calls done after each
+// step with what was refused of it. An error means that done returned it, or
+// that the connection is lost.
+func (r *run) statements(ctx context.Context, w *worker, steps []int, done func(int, []*StepError) error) error {
+	all := messages(r.plan, steps)
+	flight := maxFlight
+	if r.opts.ExitOnError {
+		flight = 1 // nothing may be run after what failed
+	}
+	sent, received, announced := 0, 0, -1
+	var errs []*StepError
+	var definition error // why the step's own definition was refused
+	next := func() (string, bool) {
+		if sent == len(all) {
+			return "", false
+		}
+		m := all[sent]
+		sent++
+		if m.step != announced {
+			announced = m.step
+			r.log.Info(announce(&r.plan.Steps[m.step]))
+		}
+		return m.sql, true
+	}
+	err := pipeline(ctx, w.pgconn(), flight, next, func(_ int64, refused error) error {
+		m := all[received]
+		received++
+		s := &r.plan.Steps[m.step]
+		if m.main {
+			definition = refused
+			r.note(s, refused)
+		}
+		if refused != nil && (m.main || worth(definition)) {
+			errs = append(errs, r.failure(s, m.sql, refused))
+			if r.opts.ExitOnError {
+				return done(m.step, errs)
+			}
+		}
+		if !m.last {
+			return nil
+		}
+		failed := errs
+		errs, definition = nil, nil
+		return done(m.step, failed)
+	})
+	if lost, ok := errors.AsType[*lostError](err); ok {
+		w.abandon()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		e := r.plan.Steps[all[received].step].Entry
+		return fmt.Errorf("%s %s: %w", e.Kind, describe(e), lost)
+	}
+	return err
+}
+
+// note remembers that a table was created, so that its load may truncate it.
+func (r *run) note(s *Step, refused error) {
+	if s.Entry.Kind != "TABLE" || s.Stage == StageDrop || refused != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.created[s.Entry.ID] = true
+}
+
+// worth says whether a failure that follows a definition's own is news: not
+// that a thing has no owner when it could not be made, but that it keeps the
+// one it has when it was there before.
+func worth(definition error) bool {
+	switch pg.Code(definition) {
+	case "", "42P06", "42P07", "42710", "42723": // duplicate schema, table, object, function
+		return true
+	}
+	return false
+}
