@@ -268,7 +268,7 @@ func Shared(tb testing.TB, name string) string {
 // them see nothing else of the file system.
 func TempDir(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("/tmp", "pghaul-test-")
+	dir, err := os.MkdirTemp("/tmp", "pghaul-test-") //nolint:usetesting // tb.TempDir is private and follows TMPDIR
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -154,7 +154,7 @@ func (s *Server) Conn(tb testing.TB, database string) *pgx.Conn {
 // Text is the single value a query returns, as text.
 func (s *Server) Text(tb testing.TB, database, sql string) string {
 	tb.Helper()
-	rows, err := s.Server.Query(tb.Context(), database, sql)
+	rows, err := s.Query(tb.Context(), database, sql)
 	if err != nil {
 		tb.Fatalf("PostgreSQL %d, database %s: %v", s.Major, database, err)
 	}
