@@ -1,0 +1,288 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pghaul/pghaul/internal/pg"
+)
+
+// Options say what to load and how.
+type Options struct {
+	Select Selection
+	// NoPrivileges and NoComments leave the satellites out.
+	NoPrivileges, NoComments bool
+	// Lock is called once between the listing of relations and the reading of
+	// their definitions, with the tables that the load depends on, in OID order.
+	// It returns those that have been dropped since; they are left out and
+	// listed in Database.Skipped. nil locks nothing: then no DDL may run beside
+	// the load, because the server deparses definitions from its current
+	// catalogs, not from the snapshot.
+	Lock func(ctx context.Context, tables []TableName) (gone []TableName, err error)
+	// Standby says that the server is in recovery: it has no rows of unlogged
+	// tables.
+	Standby bool
+}
+
+// A TableName names a table, unquoted.
+type TableName struct {
+	OID          uint32
+	Schema, Name string
+}
+
+// A Database is what was read, sorted so that it can be replayed in order.
+type Database struct {
+	Version pg.Version
+	Name    string
+	// Encoding is the database's own.
+	Encoding string
+	// LCMonetary is the database's setting, by which money values are written.
+	LCMonetary string
+	// Objects are sorted by dependency. Those whose Create is empty have
+	// satellites at most.
+	Objects []Object
+	// Skipped are objects that were asked for and cannot be dumped.
+	Skipped []Skipped
+	// Warnings are things a user should know that cost no object.
+	Warnings []string
+	// Roles are the roles of the cluster that objects and privileges name.
+	Roles []Role
+	// MaxDumpID is the largest dump ID in use.
+	MaxDumpID int
+}
+
+// A Skipped is an object that is not in the graph though it was asked for.
+type Skipped struct{ Kind, Name, Reason string }
+
+// A loader holds what is read while the graph is built.
+type loader struct {
+	conn *pgx.Conn
+	v    pg.Version
+	opts Options
+	sel  selected
+	db   *Database
+
+	objs     []Object // by dump ID less one
+	byID     map[ID]Object
+	roles    map[uint32]string
+	schemas  map[uint32]*Schema
+	exts     []*Extension
+	members  map[ID]*Extension
+	rels     map[uint32]*Relation
+	relList  []*Relation // in OID order
+	types    map[uint32]*Type
+	procs    map[uint32]*Function
+	indexes  map[uint32]*Index
+	initPriv map[ID]map[int32]initPriv
+	collName map[uint32]string
+	boundary [2]*boundary
+	blobs    []*LargeObjects
+	comments map[ID][]comment
+}
+
+// Load reads the catalogs over conn, whose transaction has the snapshot, and
+// returns the sorted graph. It sends its queries in a handful of pipelines: a
+// database far away costs round trips by the dozen, not by the object.
+func Load(ctx context.Context, conn *pgx.Conn, opts Options) (*Database, error) {
+	v, err := pg.ServerVersion(conn.PgConn())
+	if err != nil {
+		return nil, err
+	}
+	l := &loader{
+		conn: conn, v: v, opts: opts, db: &Database{Version: v},
+		byID: map[ID]Object{}, roles: map[uint32]string{}, schemas: map[uint32]*Schema{},
+		members: map[ID]*Extension{}, rels: map[uint32]*Relation{}, types: map[uint32]*Type{},
+		procs: map[uint32]*Function{}, indexes: map[uint32]*Index{},
+		initPriv: map[ID]map[int32]initPriv{}, comments: map[ID][]comment{}, collName: map[uint32]string{},
+	}
+	if err := l.list(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.lock(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.define(ctx); err != nil {
+		return nil, err
+	}
+	l.db.Objects, err = l.sort()
+	if err != nil {
+		return nil, err
+	}
+	l.finish()
+	l.db.MaxDumpID = len(l.objs)
+	return l.db, nil
+}
+
+// list reads names and what the selection needs: no definitions yet.
+func (l *loader) list(ctx context.Context) error {
+	if err := l.run(ctx, l.roleQuery(), l.databaseQuery(), l.schemaQuery(), l.extensionQuery(), l.memberQuery(), l.relationQuery()); err != nil {
+		return err
+	}
+	if err := l.expand(ctx); err != nil {
+		return err
+	}
+	for _, e := range l.exts {
+		l.selectExtension(e)
+	}
+	for _, s := range l.objs {
+		if s, ok := s.(*Schema); ok {
+			l.selectSchema(s)
+		}
+	}
+	for _, r := range l.relList {
+		l.selectRelation(r)
+	}
+	l.ownSequences()
+	return nil
+}
+
+func (l *loader) lock(ctx context.Context) error {
+	if l.opts.Lock == nil {
+		return nil
+	}
+	var names []TableName
+	for _, r := range l.relList {
+		if (r.Relkind == 'r' || r.Relkind == 'p') && r.want&(partDefinition|partData|partPolicy) != 0 {
+			names = append(names, TableName{r.ID.OID, r.Schema, r.Name})
+		}
+	}
+	gone, err := l.opts.Lock(ctx, names)
+	if err != nil {
+		return err
+	}
+	for _, g := range gone {
+		r := l.rels[g.OID]
+		r.want = 0
+		l.skip(&r.Meta, "dropped by another session while the dump began")
+	}
+	return nil
+}
+
+// define reads the definitions of everything that was listed and selected.
+func (l *loader) define(ctx context.Context) error {
+	if err := l.run(ctx, l.functionQuery(), l.typeQuery(), l.aggregateQuery(), l.inheritsQuery(), l.collationNameQuery(), l.enumHashQuery()); err != nil {
+		return err
+	}
+	l.shellTypes()
+	if err := l.configTables(); err != nil {
+		return err
+	}
+	l.inherit()
+	rels := l.interesting()
+	queries := []query{
+		l.functionBodyQuery(), l.aggregateBodyQuery(), l.enumQuery(), l.rangeQuery(), l.compositeQuery(), l.domainQuery(), l.domainCheckQuery(),
+		l.columnQuery(rels), l.defaultQuery(rels), l.checkQuery(rels), l.notNullQuery(rels), l.partitionQuery(rels),
+		l.indexQuery(rels), l.foreignKeyQuery(rels), l.triggerQuery(rels), l.ruleQuery(rels), l.policyQuery(rels),
+		l.viewQuery(), l.sequenceQuery(), l.largeObjectQuery(),
+	}
+	if err := l.run(ctx, append(queries, l.positionQueries()...)...); err != nil {
+		return err
+	}
+	l.inheritColumns()
+	l.attachIndexes()
+	l.foreignKeyParents()
+	l.rowSecurity()
+	l.tableData()
+	l.largeObjectContents()
+	if err := l.run(ctx, l.dependQuery(), l.refreshQuery(), l.initPrivQuery(), l.columnACLQuery(), l.commentQuery(), l.sharedCommentQuery(), l.unsupportedQuery(), l.membershipQuery()); err != nil {
+		return err
+	}
+	l.checkPositions()
+	l.unsupportedRelations()
+	l.boundaries()
+	return nil
+}
+
+// A query is one catalog query of a pipeline.
+type query struct {
+	what string // for errors: "TABLE objects"
+	sql  string
+	args []any
+	scan func(pgx.Rows) error // called for each row; nil discards them
+}
+
+// run sends the queries in one pipeline and scans their results in order.
+// Queries without SQL are left out.
+func (l *loader) run(ctx context.Context, queries ...query) error {
+	batch := &pgx.Batch{}
+	for _, q := range queries {
+		if q.sql == "" {
+			continue
+		}
+		batch.Queue(q.sql, q.args...).Query(func(rows pgx.Rows) error {
+			defer rows.Close()
+			for rows.Next() {
+				if q.scan == nil {
+					continue
+				}
+				if err := q.scan(rows); err != nil {
+					return fmt.Errorf("load %s: %w", q.what, err)
+				}
+			}
+			if err := rows.Err(); err != nil {
+				return fmt.Errorf("load %s: %w", q.what, err)
+			}
+			return nil
+		})
+	}
+	return l.conn.SendBatch(ctx, batch).Close()
+}
+
+// add registers an object and gives it the next dump ID.
+func (l *loader) add(o Object, id ID, r rank) {
+	m := o.Info()
+	m.ID, m.rank = id, r
+	m.has |= partDefinition
+	l.objs = append(l.objs, o)
+	m.DumpID = len(l.objs)
+	if id.OID != 0 {
+		l.byID[id] = o
+	}
+}
+
+// object returns the object with a dump ID, nil for none.
+func (l *loader) object(dumpID int) Object {
+	if dumpID < 1 || dumpID > len(l.objs) {
+		return nil
+	}
+	return l.objs[dumpID-1]
+}
+
+func (l *loader) schema(oid uint32) string {
+	if s := l.schemas[oid]; s != nil {
+		return s.Name
+	}
+	return ""
+}
+
+// skip records that an object which was asked for will not be dumped.
+func (l *loader) skip(m *Meta, reason string) {
+	l.db.Skipped = append(l.db.Skipped, Skipped{m.Kind, m.QualifiedName(), reason})
+}
+
+// oids writes a list of OIDs as an array literal for a parameter that the
+// query casts with ::text::oid[].
+func oids(list []uint32) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, o := range list {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.FormatUint(uint64(o), 10))
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+// since returns sql if the server is of that major or later, else instead.
+func (l *loader) since(major int, sql, instead string) string {
+	if l.v.AtLeast(major) {
+		return sql
+	}
+	return instead
+}

@@ -1,0 +1,78 @@
+package catalog
+
+import (
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pghaul/pghaul/internal/quote"
+)
+
+func (l *loader) viewQuery() query {
+	var list []uint32
+	for _, r := range l.relList {
+		if (r.Relkind == 'v' || r.Relkind == 'm') && r.Wanted() {
+			list = append(list, r.ID.OID)
+		}
+	}
+	return query{
+		what: "VIEW objects",
+		sql: `SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c
+WHERE c.oid = ANY ($1::text::oid[]) ORDER BY c.oid`,
+		args: []any{oids(list)},
+		scan: func(row pgx.Rows) error {
+			var oid uint32
+			var def string
+			if err := row.Scan(&oid, &def); err != nil {
+				return err
+			}
+			l.rels[oid].definition = strings.TrimSuffix(def, ";")
+			return nil
+		},
+	}
+}
+
+func (r *Relation) createView() string {
+	if r.dummy {
+		return "CREATE VIEW " + r.QualifiedName() + " AS\n" + r.dummySelect() + ";\n"
+	}
+	return "CREATE VIEW " + r.viewBody()
+}
+
+// viewBody is the statement from the view's name on.
+func (r *Relation) viewBody() string {
+	var s sqlText
+	s.add(r.QualifiedName())
+	if w := r.with(); w != "" {
+		s.add(" WITH (", w, ")")
+	}
+	s.add(" AS\n", r.definition)
+	if r.checkOption != "" {
+		s.add("\n  WITH ", r.checkOption, " CHECK OPTION")
+	}
+	s.add(";\n")
+	return s.String()
+}
+
+// dummySelect has the view's columns and needs none of its tables: it stands in
+// for the query of a view in a ring of dependencies until the others exist.
+func (r *Relation) dummySelect() string {
+	var s sqlText
+	s.add("SELECT")
+	n := 0
+	for _, c := range r.columns {
+		if c.dropped {
+			continue
+		}
+		if n > 0 {
+			s.add(",")
+		}
+		s.add("\n    NULL::", c.typeName)
+		if c.collation != 0 {
+			s.add(" COLLATE ", r.catalog.collName[c.collation])
+		}
+		s.add(" AS ", quote.Ident(c.name))
+		n++
+	}
+	return s.String()
+}
