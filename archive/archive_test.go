@@ -3,6 +3,7 @@ package archive_test
 import (
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -48,6 +49,20 @@ func check(tb testing.TB, err error) {
 // write makes a small archive with two parts of rows, of which the first was
 // tried twice, and two large objects.
 func write(tb testing.TB, dir string, o archive.WriterOptions) {
+	tb.Helper()
+	writeHeader(tb, dir, o, header)
+}
+
+// writeForeign makes an archive like those of pg_dump, without a manifest.
+func writeForeign(tb testing.TB, dir string, o archive.WriterOptions) {
+	tb.Helper()
+	h := header
+	h.DumpVersion = "18.4"
+	writeHeader(tb, dir, o, h)
+	check(tb, os.Remove(filepath.Join(dir, archive.ManifestName)))
+}
+
+func writeHeader(tb testing.TB, dir string, o archive.WriterOptions, header archive.Header) {
 	tb.Helper()
 	o.NoSync, o.FrameSize = true, 16
 	w, err := archive.CreateDir(dir, o)
