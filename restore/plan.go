@@ -243,14 +243,7 @@ func (p *planner) make(e *archive.Entry, stage Stage) ([]Step, error) {
 		s.Action, s.SQL = ActionCreateLargeObjects, e.Create
 		return []Step{s}, nil
 	case e.Kind == "BLOBS":
-		parts, err := p.src.Parts(e)
-		if err != nil {
-			return nil, err
-		}
-		s.Action = ActionLargeObjects
-		for _, part := range parts {
-			s.Cost += part.Bytes
-		}
+		s.Action, s.Cost = ActionLargeObjects, p.largeObjectBytes(e)
 		return []Step{s}, nil
 	case e.HasData:
 		return p.loads(e, s)
@@ -280,6 +273,21 @@ func (p *planner) make(e *archive.Entry, stage Stage) ([]Step, error) {
 		return nil, nil
 	}
 	return []Step{s}, nil
+}
+
+// largeObjectBytes guesses how many bytes the large objects of an entry have.
+func (p *planner) largeObjectBytes(e *archive.Entry) int64 {
+	size := int64(16 << 10) // of one of which nothing is known
+	if m := p.src.Manifest(); m != nil && m.LargeObjects.Count > 0 {
+		size = m.LargeObjects.Bytes / m.LargeObjects.Count
+	}
+	var bytes int64
+	for _, id := range e.After {
+		if d := p.byID[id]; d != nil && d.Kind == "BLOB METADATA" {
+			bytes += size * int64(len(strings.Fields(d.Create)))
+		}
+	}
+	return max(bytes, size)
 }
 
 // storage bundles the settings that place a table or an index with its
