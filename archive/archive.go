@@ -33,8 +33,9 @@ func (s Section) String() string {
 		return "data"
 	case SectionPostData:
 		return "post-data"
+	default:
+		return "none"
 	}
-	return "none"
 }
 
 // An Entry is one item of the table of contents: an object, its data, or a

@@ -77,8 +77,9 @@ func (c Compression) suffix() string {
 		return ".lz4"
 	case CompressZstd:
 		return ".zst"
+	default:
+		return ""
 	}
-	return ""
 }
 
 // zstdWindow bounds what a reader must keep in memory. A frame is rarely longer,

@@ -33,8 +33,9 @@ func (p *decoders) open(c Compression, src *bufio.Reader) (io.ReadCloser, error)
 			return nil, fmt.Errorf("set up lz4: %w", err)
 		}
 		return io.NopCloser(r), nil
+	default:
+		return io.NopCloser(src), nil
 	}
-	return io.NopCloser(src), nil
 }
 
 func (p *decoders) openZstd(src io.Reader) (io.ReadCloser, error) {

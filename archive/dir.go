@@ -111,28 +111,25 @@ func compressionOf(name string) Compression {
 }
 
 // open opens the file and compares its size with the manifest's.
-func (p *place) open() (f *os.File, size int64, err error) {
-	f, err = os.Open(p.path)
+func (p *place) open() (*os.File, error) {
+	f, err := os.Open(p.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, missing(p.path)
+		return nil, missing(p.path)
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("read archive: %w", err)
+		return nil, fmt.Errorf("read archive: %w", err)
 	}
 	info, err := f.Stat()
 	if err != nil {
-		f.Close()
-		return nil, 0, fmt.Errorf("read archive: %w", err)
+		return nil, errors.Join(fmt.Errorf("read archive: %w", err), f.Close())
 	}
-	size = info.Size()
-	if p.file != nil && size != p.file.Size {
-		f.Close()
-		return nil, 0, &CorruptError{
+	if size := info.Size(); p.file != nil && size != p.file.Size {
+		return nil, errors.Join(&CorruptError{
 			File: p.path, Offset: min(size, p.file.Size),
 			Reason: fmt.Sprintf("it has %d bytes instead of %d", size, p.file.Size),
-		}
+		}, f.Close())
 	}
-	return f, size, nil
+	return f, nil
 }
 
 // data finds the data of a table entry.
@@ -216,16 +213,30 @@ func (r *dirReader) LargeObjects(id int) ([]LargeObject, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := r.openStream(context.Background(), p)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	text, err := io.ReadAll(s)
+	text, err := r.readSmall(p)
 	if err != nil {
 		return nil, err
 	}
 	return parseLOList(p.path, string(text))
+}
+
+// maxText bounds the memory that a compressed list can ask for.
+const maxText = 2 << 30
+
+// readSmall reads the content of a file that is kept in memory.
+func (r *dirReader) readSmall(p place) ([]byte, error) {
+	s, err := r.openStream(context.Background(), p)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(s, maxText))
+	if cerr := s.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil && len(text) == maxText {
+		err = &CorruptError{File: p.path, Offset: -1, Reason: "it is too large for a list"}
+	}
+	return text, err
 }
 
 // parseLOList reads lines of an OID and a file name.
@@ -234,8 +245,7 @@ func parseLOList(path, text string) ([]LargeObject, error) {
 	off := 0
 	for line := range strings.Lines(text) {
 		var lo LargeObject
-		n, err := fmt.Sscanf(line, "%d %s\n", &lo.OID, &lo.File)
-		if err != nil || n != 2 || !isFileName(lo.File) || !strings.HasSuffix(line, "\n") {
+		if _, err := fmt.Sscanf(line, "%d %s\n", &lo.OID, &lo.File); err != nil || !isFileName(lo.File) || !strings.HasSuffix(line, "\n") {
 			return nil, &CorruptError{File: path, Offset: int64(off), Reason: "a line is not an OID and a file name"}
 		}
 		off += len(line)

@@ -27,13 +27,12 @@ func (r *dirReader) openFrames(ctx context.Context, p place, part Part) (io.Read
 		}
 		run = rows[part.First : part.First+part.Frames]
 	}
-	f, _, err := p.open()
+	f, err := p.open()
 	if err != nil {
 		return nil, err
 	}
 	if err := p.file.checkRest(ctx, f); err != nil {
-		f.Close()
-		return nil, err
+		return nil, errors.Join(err, f.Close())
 	}
 	return &frameReader{ctx: ctx, r: r, p: p, f: f, run: run}, nil
 }
@@ -189,12 +188,13 @@ func (r *frameReader) next() error {
 
 // Close ends the reading, at whatever place.
 func (r *frameReader) Close() error {
+	var err error
 	if r.cur != nil {
-		r.cur.Close()
+		err = r.cur.Close()
 		r.cur = nil
 	}
 	if r.err == nil {
 		r.err = os.ErrClosed
 	}
-	return r.f.Close()
+	return errors.Join(err, r.f.Close())
 }

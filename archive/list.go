@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"strings"
@@ -11,16 +10,16 @@ import (
 // entry that a restore without options takes, which can be cut and reordered
 // and given to a restore as its list.
 func WriteList(w io.Writer, r Reader) error {
-	out := bufio.NewWriter(w)
+	var out strings.Builder
 	h, entries := r.Header(), r.Entries()
-	fmt.Fprintf(out, ";\n; Archive created at %s\n", h.Created.Format("2006-01-02 15:04:05 MST"))
-	fmt.Fprintf(out, ";     dbname: %s\n;     TOC Entries: %d\n;     Compression: %s\n",
+	fmt.Fprintf(&out, ";\n; Archive created at %s\n", h.Created.Format("2006-01-02 15:04:05 MST"))
+	fmt.Fprintf(&out, ";     dbname: %s\n;     TOC Entries: %d\n;     Compression: %s\n",
 		oneLine(h.Database), len(entries), h.Compression)
-	fmt.Fprintf(out, ";     Dump Version: %s\n;     Format: %s\n", h.Version, h.Format)
-	fmt.Fprintf(out, ";     Integer: %d bytes\n;     Offset: %d bytes\n", h.IntSize, h.OffSize)
-	fmt.Fprintf(out, ";     Dumped from database version: %s\n", h.ServerVersion)
-	fmt.Fprintf(out, ";     Dumped by pg_dump version: %s\n", h.DumpVersion)
-	fmt.Fprint(out, ";\n;\n; Selected TOC Entries:\n;\n")
+	fmt.Fprintf(&out, ";     Dump Version: %s\n;     Format: %s\n", h.Version, h.Format)
+	fmt.Fprintf(&out, ";     Integer: %d bytes\n;     Offset: %d bytes\n", h.IntSize, h.OffSize)
+	fmt.Fprintf(&out, ";     Dumped from database version: %s\n", h.ServerVersion)
+	fmt.Fprintf(&out, ";     Dumped by pg_dump version: %s\n", h.DumpVersion)
+	fmt.Fprint(&out, ";\n;\n; Selected TOC Entries:\n;\n")
 	for i := range entries {
 		e := &entries[i]
 		if !listed(e) {
@@ -30,9 +29,9 @@ func WriteList(w io.Writer, r Reader) error {
 		if e.Namespace != "" {
 			schema = oneLine(e.Namespace)
 		}
-		fmt.Fprintf(out, "%d; %d %d %s %s %s %s\n", e.ID, e.Class, e.OID, e.Kind, schema, oneLine(e.Tag), oneLine(e.Owner))
+		fmt.Fprintf(&out, "%d; %d %d %s %s %s %s\n", e.ID, e.Class, e.OID, e.Kind, schema, oneLine(e.Tag), oneLine(e.Owner))
 	}
-	if err := out.Flush(); err != nil {
+	if _, err := io.WriteString(w, out.String()); err != nil {
 		return fmt.Errorf("write list of entries: %w", err)
 	}
 	return nil

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -43,15 +44,13 @@ func (g *LOGroup) Create(oid uint32) (*LOWriter, error) {
 	}
 	e, err := g.w.codec.get()
 	if err != nil {
-		f.Close()
-		return nil, errors.Join(err, g.w.remove(name))
+		return nil, errors.Join(err, f.Close(), g.w.remove(name))
 	}
 	l := &LOWriter{g: g, oid: oid, name: name, f: f, enc: e}
 	l.meter = newMeter(f)
 	l.buf = bufio.NewWriterSize(l.meter, 64<<10)
 	if l.stream, err = e.stream(l.buf, -1); err != nil {
-		f.Close()
-		return nil, errors.Join(err, g.w.remove(name))
+		return nil, errors.Join(err, f.Close(), g.w.remove(name))
 	}
 	g.open++
 	g.w.track(l)
@@ -75,14 +74,13 @@ func (g *LOGroup) Close() error {
 	if err != nil {
 		return err
 	}
-	m := newMeter(f)
-	out := bufio.NewWriter(m)
+	var list bytes.Buffer
 	for _, oid := range g.oids {
-		fmt.Fprintf(out, "%d %s\n", oid, loName(oid))
+		fmt.Fprintf(&list, "%d %s\n", oid, loName(oid))
 	}
-	if err := out.Flush(); err != nil {
-		f.Close()
-		return fmt.Errorf("write archive file: %w", err)
+	m := newMeter(f)
+	if _, err := m.Write(list.Bytes()); err != nil {
+		return errors.Join(fmt.Errorf("write archive file: %w", err), f.Close())
 	}
 	if err := g.w.finish(f); err != nil {
 		return err

@@ -2,7 +2,6 @@ package archive
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,9 +11,6 @@ import (
 	"slices"
 	"strings"
 )
-
-// maxTOC bounds the memory a compressed table of contents can ask for.
-const maxTOC = 2 << 30
 
 // toolName is in the DumpVersion of every archive of ours.
 const toolName = "pghaul"
@@ -38,9 +34,11 @@ func rejectFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("open archive: %w", err)
 	}
-	defer f.Close()
 	head := make([]byte, 512)
 	n, err := io.ReadFull(f, head)
+	if cerr := f.Close(); cerr != nil {
+		err = cerr
+	}
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("open archive: %w", err)
 	}
@@ -108,15 +106,7 @@ func (r *dirReader) readTOC() (file string, text []byte, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	s, err := r.openStream(context.Background(), p)
-	if err != nil {
-		return "", nil, err
-	}
-	defer s.Close()
-	text, err = io.ReadAll(io.LimitReader(s, maxTOC))
-	if err == nil && len(text) == maxTOC {
-		err = &CorruptError{File: p.path, Offset: -1, Reason: "it is too large for a table of contents"}
-	}
+	text, err = r.readSmall(p)
 	return p.path, text, err
 }
 

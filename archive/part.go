@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 )
 
@@ -289,10 +290,7 @@ func (w *Writer) release(b []byte) {
 // A meter counts and hashes what passes through.
 type meter struct {
 	w io.Writer
-	h interface {
-		io.Writer
-		Sum(b []byte) []byte
-	}
+	h hash.Hash
 	n int64
 }
 

@@ -62,7 +62,7 @@ func (s *source) Read(p []byte) (int, error) {
 }
 
 func (r *dirReader) openStream(ctx context.Context, p place) (*stream, error) {
-	f, _, err := p.open()
+	f, err := p.open()
 	if err != nil {
 		return nil, err
 	}
@@ -73,8 +73,7 @@ func (r *dirReader) openStream(ctx context.Context, p place) (*stream, error) {
 	buf := bufio.NewReaderSize(src, 128<<10)
 	dec, err := r.decoders.open(p.compression, buf)
 	if err != nil {
-		f.Close()
-		return nil, err
+		return nil, errors.Join(err, f.Close())
 	}
 	return &stream{p: p, f: f, src: src, buf: buf, dec: dec}, nil
 }

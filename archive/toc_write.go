@@ -26,10 +26,9 @@ type tocWriter struct {
 	err error
 }
 
-// appendTOC appends a directory's table of contents, of the current version, to
-// dst.
-func appendTOC(dst []byte, h Header, toc []Entry) ([]byte, error) {
-	w := &tocWriter{out: dst}
+// formatTOC returns a directory's table of contents, of the current version.
+func formatTOC(h Header, toc []Entry) ([]byte, error) {
+	w := &tocWriter{}
 	w.header(h)
 	w.int(len(toc))
 	seen := make(map[int]bool, len(toc))

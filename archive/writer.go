@@ -177,8 +177,7 @@ func (w *Writer) remove(name string) error {
 func (w *Writer) finish(f *os.File) error {
 	if !w.opts.NoSync {
 		if err := f.Sync(); err != nil {
-			f.Close()
-			return fmt.Errorf("sync archive file: %w", err)
+			return errors.Join(fmt.Errorf("sync archive file: %w", err), f.Close())
 		}
 	}
 	if err := f.Close(); err != nil {
@@ -219,7 +218,7 @@ func (w *Writer) Commit(h Header, toc []Entry, m Manifest) error {
 	for i := range toc {
 		toc[i].File = entryFile(&toc[i])
 	}
-	text, err := appendTOC(nil, h, toc)
+	text, err := formatTOC(h, toc)
 	if err != nil {
 		return err
 	}
@@ -307,8 +306,7 @@ func (w *Writer) replace(name string, text []byte) error {
 		return err
 	}
 	if _, err := f.Write(text); err != nil {
-		f.Close()
-		return fmt.Errorf("write archive file: %w", err)
+		return errors.Join(fmt.Errorf("write archive file: %w", err), f.Close())
 	}
 	if err := w.finish(f); err != nil {
 		return err
