@@ -11,9 +11,6 @@ majors=${PGHAUL_TEST_VERSIONS:-13,14,15,16,17,18}
 cron=/usr/lib/postgresql/15/lib/pg_cron.so
 if [ ! -e $cron ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   install() { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-15-cron >/dev/null; }
-  # The test server is enough: keep the package from starting one of its own.
-  mkdir -p /etc/postgresql-common
-  [ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
   install 2>/dev/null || { apt-get update -qq && install; } || true
 fi
 [ -e $cron ] || echo "servers: no pg_cron for PostgreSQL 15 (Debian: postgresql-15-cron); the Azure-like server has a stand-in for it"
