@@ -9,9 +9,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
+	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/copyproto"
+	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/progress"
 )
 
@@ -40,23 +40,43 @@ func (r *run) data(ctx context.Context, w *worker, s *Step, task *progress.Task)
 			break // the next step finds the target gone, and ends the run
 		}
 	}
-	if copyErr, ok := errors.AsType[*copyproto.Error](err); ok {
-		err = copyErr.Err // which end failed can be told from the error itself
-		if copyErr.Side == copyproto.SideTarget && ctx.Err() == nil && refusesRows(err) {
-			if corrupt := damaged(ctx, r.src, s.Entry, s.Part); corrupt != nil {
-				err = fmt.Errorf("%w (the server refused the damaged rows: %w)", corrupt, err)
-			}
-		}
-	}
-	failed := r.failure(s, s.SQL, err)
-	failed.File = s.Entry.File
-	return failed
+	return r.loadFailure(ctx, s, err)
 }
 
-// refusesRows says whether the server found fault with what it was sent.
+// loadFailure makes the error of a load, with the file it read named in it.
+func (r *run) loadFailure(ctx context.Context, s *Step, err error) *StepError {
+	sql := s.SQL
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		sql, err = refused.sql, refused.err
+	}
+	if copyErr, ok := errors.AsType[*copyproto.Error](err); ok {
+		err = copyErr.Err // which end failed can be told from the error itself
+	}
+	if ctx.Err() == nil && refusesRows(err) {
+		if corrupt := damaged(ctx, r.src, s.Entry, s.Part); corrupt != nil {
+			err = fmt.Errorf("%w (the server refused the damaged rows: %w)", corrupt, err)
+		}
+	}
+	if _, ok := errors.AsType[*archive.CorruptError](err); !ok && s.Entry.File != "" {
+		err = fmt.Errorf("data file %s: %w", s.Entry.File, err)
+	}
+	return r.failure(s, sql, err)
+}
+
+// A refusal is the text that the server refused, where that is not the step's.
+type refusal struct {
+	sql string
+	err error
+}
+
+func (e *refusal) Error() string { return e.err.Error() }
+func (e *refusal) Unwrap() error { return e.err }
+
+// refusesRows says whether the server found fault with what it was sent: with
+// values (22), with what constraints say of them (23), or with statements (42).
 func refusesRows(err error) bool {
-	pe, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (strings.HasPrefix(pe.Code, "22") || strings.HasPrefix(pe.Code, "23"))
+	code := pg.Code(err)
+	return strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23") || code == "42601"
 }
 
 // A commitError is the loss of the connection at the one moment after which it
@@ -171,7 +191,7 @@ func (r *run) copy(ctx context.Context, w *worker, s *Step, c *counter) error {
 	table := copyproto.Table{Conn: w.pgconn(), SQL: r.begin(s) + s.SQL, Progress: c.add}
 	rows, err := copyproto.Pipe(ctx, table, src)
 	if err != nil {
-		return err
+		return &refusal{table.SQL, err}
 	}
 	return complete(s, rows, c)
 }
@@ -186,9 +206,6 @@ func complete(s *Step, rows int64, c *counter) error {
 	}
 	return nil
 }
-
-// insertBytes is how much text of INSERT statements goes into one message.
-const insertBytes = 32 << 10
 
 // insert runs the INSERT statements of a table's data up to the commit.
 func (r *run) insert(ctx context.Context, w *worker, s *Step, c *counter) error {
@@ -208,32 +225,29 @@ func (r *run) insert(ctx context.Context, w *worker, s *Step, c *counter) error 
 	})
 
 	split := splitter{bufio.NewReaderSize(pr, 64<<10), r.plan.PlainStrings}
-	text := r.begin(s)
-	var readErr error
-	next := func() (string, bool) {
-		var b strings.Builder
-		b.WriteString(text)
-		text = ""
-		for readErr == nil && b.Len() < insertBytes {
-			var stmt string
-			if stmt, readErr = split.next(); readErr == nil {
-				b.WriteString(stmt)
-				b.WriteByte('\n')
-			}
-		}
-		if readErr != nil && !errors.Is(readErr, io.EOF) {
-			return "", false // the transaction will not be committed
-		}
-		c.add(0, int64(b.Len()))
-		return b.String(), b.Len() > 0
-	}
+	var sent []string // and not answered
 	var rows int64
-	err = pipeline(ctx, w.pgconn(), maxFlight, next, func(n int64, refused error) error {
-		if refused == nil {
-			rows += n
-			c.add(n, 0)
+	var readErr error
+	begun := false
+	next := func() (sql string, more bool) {
+		if !begun {
+			begun, sql = true, r.begin(s)
+		} else if sql, readErr = split.next(); readErr != nil {
+			return "", false
 		}
-		return refused
+		sent = append(sent, sql)
+		c.add(0, int64(len(sql)))
+		return sql, true
+	}
+	err = pipeline(ctx, w.pgconn(), maxFlight, next, func(n int64, refused error) error {
+		sql := sent[0]
+		sent = sent[1:]
+		if refused != nil {
+			return &refusal{sql, refused}
+		}
+		rows += n
+		c.add(n, 0)
+		return nil
 	})
 	if _, lost := errors.AsType[*lostError](err); lost {
 		w.abandon()

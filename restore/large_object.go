@@ -11,29 +11,25 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pghaul/pghaul/archive"
-	"github.com/pghaul/pghaul/internal/quote"
 )
 
 // createLargeObjects creates the large objects an entry lists and gives them to
 // their owner.
 func (r *run) createLargeObjects(ctx context.Context, w *worker, s *Step) error {
-	oids := strings.Fields(s.SQL)
+	oids := strings.Fields(s.SQL) // checked by the plan
 	create := make([]string, len(oids))
 	for i, oid := range oids {
-		if _, err := parseOID(oid); err != nil {
-			return err
-		}
-		create[i] = "SELECT pg_catalog.lo_create(" + quote.Literal(oid) + ");"
+		create[i] = createLargeObject(oid)
 	}
 	if err := r.bulk(ctx, w, create); err != nil {
 		return fmt.Errorf("create large objects: %w", err)
 	}
-	if r.opts.NoOwner || s.Entry.Owner == "" {
+	if s.Owner == "" {
 		return nil
 	}
 	owner := make([]string, len(oids))
 	for i, oid := range oids {
-		owner[i] = largeObjectOwner(oid, s.Entry.Owner)
+		owner[i] = largeObjectOwner(oid, s.Owner)
 	}
 	if err := r.bulk(ctx, w, owner); err != nil {
 		return fmt.Errorf("set owner of large objects: %w", err)

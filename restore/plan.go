@@ -3,6 +3,7 @@ package restore
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pghaul/pghaul/archive"
@@ -54,6 +55,9 @@ type Step struct {
 	SQL    string
 	Finish []string
 	Part   archive.Part // of a load
+	// Owner is who gets the large objects of an ActionCreateLargeObjects; "" leaves
+	// them with who makes them.
+	Owner string
 	// Truncate empties the table in the load's own transaction, but only if this
 	// run has created it.
 	Truncate string
@@ -240,7 +244,15 @@ func (p *planner) make(e *archive.Entry, stage Stage) ([]Step, error) {
 	}
 	switch {
 	case e.Kind == "BLOB METADATA":
+		for oid := range strings.FieldsSeq(e.Create) {
+			if _, err := strconv.ParseUint(oid, 10, 32); err != nil {
+				return nil, fmt.Errorf("large object %q: %w", oid, err)
+			}
+		}
 		s.Action, s.SQL = ActionCreateLargeObjects, e.Create
+		if !p.opts.NoOwner {
+			s.Owner = e.Owner
+		}
 		return []Step{s}, nil
 	case e.Kind == "BLOBS":
 		s.Action, s.Cost = ActionLargeObjects, p.largeObjectBytes(e)

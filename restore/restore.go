@@ -74,17 +74,10 @@ type StepError struct {
 	Name string // schema.tag
 	SQL  string // the statement, "" for a failure that none caused
 	Line int    // of SQL, where the server's position points; 0 if it gave none
-	File string // data file the step was reading, without its compression suffix; "" if none
 	Err  error
 }
 
-func (e *StepError) Error() string {
-	s := fmt.Sprintf("restore %s %s: ", e.Kind, e.Name)
-	if e.File != "" {
-		s += e.File + ": "
-	}
-	return s + e.Err.Error()
-}
+func (e *StepError) Error() string { return fmt.Sprintf("restore %s %s: %v", e.Kind, e.Name, e.Err) }
 
 // Unwrap returns the cause.
 func (e *StepError) Unwrap() error { return e.Err }

@@ -267,8 +267,7 @@ func (r *run) definition(ctx context.Context, w *worker, i int, done func(int, [
 
 // record enters the outcome of a step into the report. With ExitOnError it
 // returns the failure.
-func (r *run) record(i int, errs []*StepError) error {
-	s := &r.plan.Steps[i]
+func (r *run) record(_ int, errs []*StepError) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(errs) == 0 {
@@ -277,7 +276,7 @@ func (r *run) record(i int, errs []*StepError) error {
 	}
 	r.report.Failed = append(r.report.Failed, errs...)
 	for _, e := range errs {
-		r.log.Error(e.Error(), "kind", s.Entry.Kind, "name", e.Name)
+		r.log.Info("failed: " + e.Error())
 	}
 	if r.opts.ExitOnError {
 		return errs[0]
@@ -289,7 +288,7 @@ func (r *run) warn(text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.report.Warnings = append(r.report.Warnings, text)
-	r.log.Warn(text)
+	r.log.Info("warning: " + text)
 }
 
 // failure makes the error of a step.

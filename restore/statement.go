@@ -2,7 +2,6 @@ package restore
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/pghaul/pghaul/archive"
@@ -56,6 +55,10 @@ func alterOwner(e *archive.Entry) (string, error) {
 		return fmt.Sprintf("ALTER %s OWNER TO %s;", name, quote.Ident(e.Owner)), nil
 	}
 	return "", nil
+}
+
+func createLargeObject(oid string) string {
+	return "SELECT pg_catalog.lo_create(" + quote.Literal(oid) + ");"
 }
 
 func largeObjectOwner(oid, owner string) string {
@@ -171,13 +174,4 @@ func (p *planner) largeObjectACL(e *archive.Entry) (string, error) {
 		}
 	}
 	return b.String(), nil
-}
-
-// parseOID reads a large object's number.
-func parseOID(s string) (uint32, error) {
-	n, err := strconv.ParseUint(s, 10, 32)
-	if err != nil {
-		return 0, fmt.Errorf("large object %q: %w", s, err)
-	}
-	return uint32(n), nil
 }
