@@ -16,13 +16,14 @@ oracle=$(scripts/oracle.sh | sed -n 's/^PostgreSQL 18 client: //p')
   echo "bench.sh: needs the PostgreSQL 18 client (make oracle)" >&2
   exit 1
 }
-pghaul=$PWD/bin/pghaul
+# PGHAUL may name another build to compare.
+pghaul=${PGHAUL:-$PWD/bin/pghaul}
 work=$(mktemp -d /tmp/pghaul-bench-XXXXXX)
 trap 'rm -rf "$work"' EXIT
 
 echo "loading the benchmark data at scale $scale"
 "$oracle/psql" -Xqc 'CREATE DATABASE bench TEMPLATE template0'
-"$oracle/psql" -Xq -d bench -v ON_ERROR_STOP=1 -v scale="$scale" -f testdata/sql/bench.sql
+"$oracle/psql" -Xq -d bench -v ON_ERROR_STOP=1 -v scale="$scale" -f testdata/sql/bench.sql -o /dev/null
 "$oracle/psql" -XAtd bench -c "SELECT 'tables and indexes: ' || pg_size_pretty(pg_database_size('bench')) || ', jobs: $jobs, best of $rounds'"
 
 # best PREPARE -- CMD...: the shortest of some runs in seconds, each after PREPARE.
@@ -42,7 +43,7 @@ best() {
   echo "$shortest"
 }
 fresh() { # a new database copy, and statistics on neither side from before
-  "$oracle/psql" -Xq -c 'DROP DATABASE IF EXISTS copy WITH (FORCE)' -c 'CREATE DATABASE copy TEMPLATE template0' -c CHECKPOINT
+  "$oracle/psql" -Xq -c 'SET client_min_messages = warning' -c 'DROP DATABASE IF EXISTS copy WITH (FORCE)' -c 'CREATE DATABASE copy TEMPLATE template0' -c CHECKPOINT
 }
 row() { printf '%-22s %10.2f s %10.2f s %8.2f\n' "$1" "$2" "$3" "$(awk "BEGIN { print $2 / $3 }")"; }
 
