@@ -228,6 +228,11 @@ func (p *PartWriter) Close() error {
 	if p.err != nil {
 		return p.err
 	}
+	if err := p.wait(); err != nil {
+		return p.fail(err)
+	}
+	// What is one frame at most needs no spool: it is complete now.
+	p.direct = p.direct || p.spool == nil
 	if err := p.flush(); err != nil {
 		return p.fail(err)
 	}
