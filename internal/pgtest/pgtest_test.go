@@ -20,6 +20,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"go.uber.org/goleak"
 
 	"github.com/pghaul/pghaul/internal/pgtest"
 	"github.com/pghaul/pghaul/internal/pgtest/pgserver"
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 		fmt.Println(child(end))
 		os.Exit(2)
 	}
-	pgtest.Main(m)
+	pgtest.Main(m, func() error { return goleak.Find() })
 }
 
 func TestEachVersionIsItself(t *testing.T) {
@@ -53,17 +54,20 @@ func TestEachVersionIsItself(t *testing.T) {
 func TestDatabaseIsDroppedUnderASession(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
 		var db, role string
+		var conn *pgx.Conn
 		t.Run("use", func(t *testing.T) {
 			role = s.Role(t, "LOGIN")
 			db = s.Database(t)
-			conn, err := pgx.ConnectConfig(t.Context(), s.Config(t, db))
-			if err != nil {
+			var err error
+			if conn, err = pgx.ConnectConfig(t.Context(), s.Config(t, db)); err != nil {
 				t.Fatal(err)
 			}
-			// Still open when the database is dropped: the parent closes it.
-			t.Cleanup(func() { go conn.Close(t.Context()) })
 			s.ExecAs(t, role, "postgres", "SELECT 1")
 		})
+		if err := conn.Ping(t.Context()); err == nil {
+			t.Error("the session outlived its database")
+		}
+		conn.Close(t.Context())
 		if got := s.Text(t, "postgres", "SELECT count(*) FROM pg_database WHERE datname = '"+db+"'"); got != "0" {
 			t.Errorf("database %s is still there", db)
 		}
