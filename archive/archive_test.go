@@ -22,7 +22,7 @@ func entries() []archive.Entry {
 		{ID: 1, Kind: "ENCODING", Tag: "ENCODING", Section: archive.SectionPreData, Create: "SET client_encoding = 'UTF8';\n"},
 		{
 			ID: 3, Class: 1259, OID: 16384, Kind: "TABLE", Tag: "t", Namespace: "public", Owner: "o", Section: archive.SectionPreData,
-			Create: "CREATE TABLE public.t (\n    a integer\n);\n", Drop: "DROP TABLE public.t;\n",
+			Create: "CREATE TABLE public.t (\n    a text\n);\n", Drop: "DROP TABLE public.t;\n",
 			Tablespace: ptr(""), AccessMethod: ptr("heap"), Relkind: 'r',
 		},
 		{

@@ -42,6 +42,28 @@ func TestPgRestoreReads(t *testing.T) {
 	}
 }
 
+// pg_restore loads what a Writer makes.
+func TestPgRestoreLoads(t *testing.T) {
+	if !slices.Contains(pgtest.Versions(t), 18) {
+		t.Skip("PGHAUL_TEST_VERSIONS leaves out 18")
+	}
+	oracle, s := pgtest.Oracle(t), pgtest.Start(t, 18)
+	for _, c := range compressions {
+		t.Run(string(c), func(t *testing.T) {
+			db := s.Database(t)
+			dir := filepath.Join(pgtest.TempDir(t), "dump")
+			write(t, dir, archive.WriterOptions{Compression: c})
+			if out, exit := oracle.Restore(t, "-j", "2", "--no-owner", "-d", s.DSN(db), dir); exit != 0 {
+				t.Fatalf("pg_restore: exit %d: %s", exit, out)
+			}
+			s.Exec(t, db, `DO $$ BEGIN
+				ASSERT (SELECT array_agg(a ORDER BY a COLLATE "C") FROM t) = ARRAY['1', '2', '3', '\.'], 'rows';
+				ASSERT lo_get(5) = '' AND lo_get(6) = 'large object', 'large objects';
+				END $$`)
+		})
+	}
+}
+
 // compareList checks that our list of entries is pg_restore's.
 func compareList(t *testing.T, oracle *pgtest.Client, dir string) {
 	t.Helper()
