@@ -23,6 +23,9 @@ type Options struct {
 	// the load, because the server deparses definitions from its current
 	// catalogs, not from the snapshot.
 	Lock func(ctx context.Context, tables []TableName) (gone []TableName, err error)
+	// AllowNoMatch loads nothing where the patterns of Select match nothing,
+	// instead of failing.
+	AllowNoMatch bool
 	// Standby says that the server is in recovery: it has no rows of unlogged
 	// tables.
 	Standby bool

@@ -113,7 +113,7 @@ func (l *loader) expand(ctx context.Context) error {
 	for option, n := range map[string][2]int{
 		"-n": {len(sel.Schemas), len(l.sel.schemas)}, "-t": {len(sel.Tables), len(l.sel.tables)}, "-e": {len(sel.Extensions), len(l.sel.exts)},
 	} {
-		if n[0] > 0 && n[1] == 0 {
+		if n[0] > 0 && n[1] == 0 && !l.opts.AllowNoMatch {
 			return fmt.Errorf("no object matches the patterns of %s", option)
 		}
 	}
