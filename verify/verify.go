@@ -1,75 +1,91 @@
 // Package verify compares two databases and reports where they differ.
+//
+// It reads every row of every table of both ends with COPY and sums up the
+// rows' text in digests that do not depend on their order (copyproto.Digest).
+// Both ends are read under one snapshot each, so that sessions that write
+// meanwhile disturb nothing. Whatever changes COPY text is pinned to the same
+// value in all sessions, whatever roles and databases have set: time zone, date
+// and interval style, float digits, bytea output, search path, quoting,
+// lc_monetary, and the encoding:
+//
+//   - databases of the same encoding are compared in that encoding, byte by byte;
+//   - if one of them is SQL_ASCII, which says nothing about its bytes, the bytes
+//     of both are compared as they are stored;
+//   - databases of different encodings are compared as UTF-8.
+//
+// What is compared are tables' own rows: those of partitions and of inheritance
+// children count for the table that stores them, generated columns are left
+// out, and so are materialized views, foreign tables and large objects. Of an
+// extension's configuration tables only the rows that a dump would hold are
+// compared.
+//
+// The digest guards against accidents, not against someone who wants two
+// different tables to look equal. A TRUNCATE or a rewriting ALTER TABLE in the
+// moment between taking the snapshot and locking the tables empties a table for
+// the snapshot; it shows as a difference, never as equality of unequal rows.
 package verify
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pghaul/pghaul/catalog"
-	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/progress"
 )
 
 // Options say what to compare. The zero value compares every table's row count
 // and digest, and the sequences, on two connections a side.
 type Options struct {
-	// Jobs is how many connections a side read at once; 0 means 2.
+	// Jobs is how many connections a side read at once; 0 means 2. One more a
+	// side holds the snapshot.
 	Jobs int
-	// Select says which tables and sequences to compare; zero means all.
+	// Select says which tables and sequences to compare; zero means all. What a
+	// pattern names must be in the source; it may be missing in the target. A
+	// pattern without a schema means what each end's search path shows.
 	Select catalog.Selection
 	// NoDigest compares row counts only.
 	NoDigest bool
-	// Logger hears what happens; nil discards.
+	// Logger hears what happens, a line a table; nil discards.
 	Logger *slog.Logger
-	// Progress counts; nil counts nothing.
+	// Progress counts the source's rows and bytes, the target's of tables that
+	// only it has; nil counts nothing.
 	Progress *progress.Tracker
 }
 
-// A Report is the result of a comparison. A difference is a result, not an error.
-type Report struct {
-	Tables    []Table       `json:"tables"`    // sorted by schema and name
-	Sequences []Sequence    `json:"sequences"` // sorted by schema and name
-	Snapshot  string        `json:"snapshot"`  // of the source
-	Elapsed   time.Duration `json:"elapsed_ns"`
-}
-
-// A Table is the comparison of one table.
-type Table struct {
-	Schema string            `json:"schema"`
-	Name   string            `json:"name"`
-	Source *copyproto.Digest `json:"source"` // nil: not there
-	Target *copyproto.Digest `json:"target"` // nil: not there
-	// Problem says what else is wrong, such as a missing column; "" if nothing.
-	Problem string `json:"problem,omitempty"`
-	Equal   bool   `json:"equal"`
-}
-
-// A Sequence is the comparison of one sequence's position.
-type Sequence struct {
-	Schema string         `json:"schema"`
-	Name   string         `json:"name"`
-	Source *SequenceValue `json:"source"` // nil: not there
-	Target *SequenceValue `json:"target"` // nil: not there
-	Equal  bool           `json:"equal"`
-}
-
-// A SequenceValue is where a sequence stands.
-type SequenceValue struct {
-	Last   int64 `json:"last_value"`
-	Called bool  `json:"is_called"`
-}
-
-// Equal reports whether nothing differs.
-func (r *Report) Equal() bool {
-	for _, t := range r.Tables {
-		if !t.Equal {
-			return false
-		}
+// Run compares the two databases that source and target connect to. It writes
+// to neither, locks the tables against being dropped or rewritten meanwhile
+// (ACCESS SHARE), and needs SELECT on them. The configs are not changed.
+//
+// A difference is in the report; an error says that the comparison could not
+// be finished, and then there is no report.
+func Run(ctx context.Context, source, target *pgx.ConnConfig, opts Options) (*Report, error) {
+	began := time.Now()
+	if opts.Select.SchemaOnly {
+		return nil, errors.New("a selection without data leaves nothing to compare")
 	}
-	for _, s := range r.Sequences {
-		if !s.Equal {
-			return false
-		}
+	if opts.Jobs <= 0 {
+		opts.Jobs = 2
 	}
-	return true
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &comparison{opts: opts, ends: [2]*end{
+		{name: "source", cfg: source, log: opts.Logger},
+		{name: "target", cfg: target, log: opts.Logger},
+	}}
+	defer c.close()
+	if err := c.open(ctx); err != nil {
+		return nil, err
+	}
+	c.match()
+	if err := c.beating(ctx, c.readAll); err != nil {
+		return nil, err
+	}
+	report := c.report()
+	report.Elapsed = time.Since(began)
+	return report, nil
 }

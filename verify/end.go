@@ -1,0 +1,224 @@
+package verify
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pghaul/pghaul/catalog"
+	"github.com/pghaul/pghaul/internal/pg"
+	"github.com/pghaul/pghaul/internal/quote"
+)
+
+// An end is one of the two databases.
+type end struct {
+	name string // "source" or "target"
+	cfg  *pgx.ConnConfig
+	log  *slog.Logger
+
+	// encoding is the database's own. Sessions speak UTF-8, so that names of
+	// both ends compare, unless the database's encoding cannot be converted.
+	encoding string
+	snapshot *pg.Snapshot
+	first    *pgx.Conn // read the catalog; serves the first worker from then on
+
+	tables, sequences map[key]*item
+}
+
+// An item is a table or sequence that an end has.
+type item struct {
+	data   *catalog.TableData // nil if it cannot be read
+	reason string             // why it cannot
+}
+
+// A key names a table or sequence the same way at both ends.
+type key struct{ schema, name string }
+
+// opaque reports whether a database's encoding has no conversion to UTF-8.
+func opaque(encoding string) bool { return encoding == "SQL_ASCII" || encoding == "MULE_INTERNAL" }
+
+// copyEncoding is the encoding in which the rows of two databases are compared.
+func copyEncoding(a, b string) string {
+	switch {
+	case a == b:
+		return a
+	case opaque(a) || opaque(b):
+		return "SQL_ASCII" // no conversion: the bytes as they are stored
+	}
+	return "UTF8"
+}
+
+func (e *end) sessionEncoding() string {
+	if opaque(e.encoding) {
+		return e.encoding
+	}
+	return "UTF8"
+}
+
+// open takes the snapshot, locks what is selected and lists it.
+func (e *end) open(ctx context.Context, opts catalog.Options) error {
+	leader, err := pg.Connect(ctx, e.cfg, pg.ReadData, e.session(""))
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.name, err)
+	}
+	e.encoding = leader.PgConn().ParameterStatus("server_encoding")
+	set := "SET client_encoding = " + quote.Literal(e.sessionEncoding())
+	if _, err = leader.PgConn().Exec(ctx, set).ReadAll(); err == nil {
+		e.snapshot, err = pg.Export(ctx, leader, "")
+	}
+	if err != nil {
+		pg.Close(leader)
+		return fmt.Errorf("%s: %w", e.name, err)
+	}
+	if e.first, err = e.connect(ctx); err != nil {
+		return err
+	}
+	opts.Lock, opts.Standby = e.lock, e.snapshot.Standby
+	db, err := catalog.Load(ctx, e.first, opts)
+	if err != nil {
+		return fmt.Errorf("%s: read catalog: %w", e.name, err)
+	}
+	e.list(db)
+	return nil
+}
+
+func (e *end) session(encoding string) pg.Options {
+	return pg.Options{Application: "pghaul verify", Encoding: encoding, LCMonetary: "C"}
+}
+
+// savepoint is set in a worker's transaction before anything is read. Going
+// back to it releases a table's lock, which would otherwise pile up in the
+// server's lock table, and heals the transaction after an error.
+const savepoint = "pghaul_table"
+
+// connect opens a worker's connection, which sees the snapshot.
+func (e *end) connect(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := pg.Connect(ctx, e.cfg, pg.ReadData, e.session(e.sessionEncoding()))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", e.name, err)
+	}
+	err = pg.Import(ctx, conn.PgConn(), e.snapshot.Name)
+	if err == nil {
+		_, err = conn.PgConn().Exec(ctx, "SAVEPOINT "+savepoint).ReadAll()
+	}
+	if err != nil {
+		pg.Close(conn)
+		return nil, fmt.Errorf("%s: %w", e.name, err)
+	}
+	return conn, nil
+}
+
+// lockBatch is how many tables one LOCK statement names.
+const lockBatch = 1000
+
+// lock implements catalog.Options.Lock on the session that holds the snapshot.
+// Tables that must not be locked are left alone: reading them tells why. So are
+// those that the server's lock table has no room for.
+func (e *end) lock(ctx context.Context, tables []catalog.TableName) (gone []catalog.TableName, err error) {
+	locked := 0
+	for batch := range slices.Chunk(tables, lockBatch) {
+		lost, err := e.lockSome(ctx, batch)
+		if pg.Code(err) == "53200" {
+			e.log.Warn(fmt.Sprintf("%s: the server's lock table has room for %d of %d tables (max_locks_per_transaction); the others could be changed while they are read",
+				e.name, locked, len(tables)))
+			return gone, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("lock tables: %w", err)
+		}
+		gone = append(gone, lost...)
+		locked += len(batch)
+	}
+	return gone, nil
+}
+
+// lockSome locks tables all at once or, if one of them spoils it, in halves.
+func (e *end) lockSome(ctx context.Context, tables []catalog.TableName) (gone []catalog.TableName, err error) {
+	names := make([]string, len(tables))
+	for i, t := range tables {
+		names[i] = "ONLY " + quote.Qualified(t.Schema, t.Name)
+	}
+	err = e.snapshot.Guard(ctx, func() error {
+		_, err := e.snapshot.Conn().Exec(ctx, "LOCK TABLE "+strings.Join(names, ", ")+" IN ACCESS SHARE MODE").ReadAll()
+		return err
+	})
+	denied := pg.Code(err) == "42501"
+	switch pg.Code(err) {
+	case "42P01", "3F000", "42809": // dropped, its schema too, another kind of object now
+	case "42501":
+	default:
+		return nil, err
+	}
+	if len(tables) == 1 {
+		if denied {
+			return nil, nil
+		}
+		return tables, nil
+	}
+	half := len(tables) / 2
+	for _, part := range [][]catalog.TableName{tables[:half], tables[half:]} {
+		lost, err := e.lockSome(ctx, part)
+		if err != nil {
+			return nil, err
+		}
+		gone = append(gone, lost...)
+	}
+	return gone, nil
+}
+
+// list sorts what the catalog has into what is compared.
+func (e *end) list(db *catalog.Database) {
+	reasons := map[string]string{}
+	for _, s := range db.Skipped {
+		reasons[s.Name] = s.Reason
+	}
+	e.tables, e.sequences = map[key]*item{}, map[key]*item{}
+	for _, o := range db.Objects {
+		m := o.Info()
+		k := key{m.Schema, m.Name}
+		switch o := o.(type) {
+		case *catalog.TableData:
+			switch m.Kind {
+			case "TABLE DATA":
+				e.tables[k] = &item{data: o}
+			case "SEQUENCE SET":
+				it := &item{data: o}
+				if _, _, ok := o.Position(); !ok {
+					it = &item{reason: cmp.Or(reasons[m.QualifiedName()], "its position cannot be read")}
+				}
+				e.sequences[k] = it
+			}
+		case *catalog.Relation:
+			reason := reasons[m.QualifiedName()]
+			if m.Relkind == 'r' && reason != "" && e.tables[k] == nil {
+				e.tables[k] = &item{reason: reason}
+			}
+		}
+	}
+}
+
+// heartbeat is how often the session that holds the snapshot is used, so that
+// neither firewall nor platform takes it for idle.
+const heartbeat = 30 * time.Second
+
+func (e *end) beat(ctx context.Context) error {
+	if err := e.snapshot.Heartbeat(ctx, heartbeat); err != nil {
+		return fmt.Errorf("%s: %w", e.name, err)
+	}
+	return nil
+}
+
+func (e *end) close() {
+	if e.first != nil {
+		pg.Close(e.first)
+	}
+	if e.snapshot != nil {
+		e.snapshot.Close()
+	}
+}

@@ -1,0 +1,64 @@
+package verify
+
+import (
+	"time"
+
+	"github.com/pghaul/pghaul/copyproto"
+)
+
+// A Report is the result of a comparison. A difference is a result, not an
+// error; so is a table that one end refuses to read.
+type Report struct {
+	Tables    []Table       `json:"tables"`    // sorted by schema and name
+	Sequences []Sequence    `json:"sequences"` // sorted by schema and name
+	Snapshot  string        `json:"snapshot"`  // of the source
+	Elapsed   time.Duration `json:"elapsed_ns"`
+}
+
+// A Table is the comparison of one table.
+type Table struct {
+	Schema string `json:"schema"`
+	Name   string `json:"name"`
+	// Source and Target sum up the rows of each end, of the columns that both
+	// ends have; nil means that the table is not there or, if Problem says so,
+	// could not be read. With NoDigest only the numbers of rows are set.
+	Source *copyproto.Digest `json:"source"`
+	Target *copyproto.Digest `json:"target"`
+	// Problem says what else is wrong, such as a missing column or a refused
+	// read; "" if nothing.
+	Problem string `json:"problem,omitempty"`
+	Equal   bool   `json:"equal"`
+}
+
+// A Sequence is the comparison of one sequence's position. Positions are not
+// part of a snapshot: the position is that at the time of reading.
+type Sequence struct {
+	Schema string         `json:"schema"`
+	Name   string         `json:"name"`
+	Source *SequenceValue `json:"source"` // nil: not there, or unreadable
+	Target *SequenceValue `json:"target"` // nil: not there, or unreadable
+	// Problem says why a position could not be read; "" if nothing.
+	Problem string `json:"problem,omitempty"`
+	Equal   bool   `json:"equal"`
+}
+
+// A SequenceValue is where a sequence stands.
+type SequenceValue struct {
+	Last   int64 `json:"last_value"`
+	Called bool  `json:"is_called"`
+}
+
+// Equal reports whether nothing differs.
+func (r *Report) Equal() bool {
+	for _, t := range r.Tables {
+		if !t.Equal {
+			return false
+		}
+	}
+	for _, s := range r.Sequences {
+		if !s.Equal {
+			return false
+		}
+	}
+	return true
+}
