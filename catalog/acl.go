@@ -95,7 +95,7 @@ var privilegesOf = map[string][]privilege{
 // grants writes the GRANTs and REVOKEs that turn base into items (reference
 // §1.21). kind is the key of privilegesOf, on the words after ON, column a
 // quoted column name or "". It returns "" if nothing is to be done.
-func (l *loader) grants(kind, on, column, owner string, a acl) string {
+func grants(kind, on, column, owner string, a acl) string {
 	if a.items == nil {
 		return ""
 	}
@@ -104,7 +104,7 @@ func (l *loader) grants(kind, on, column, owner string, a acl) string {
 		if slices.Contains(a.items, item) {
 			continue
 		}
-		g := l.parseItem(strings.ReplaceAll(item, "*", ""), kind)
+		g := parseItem(strings.ReplaceAll(item, "*", ""), kind)
 		if len(g.plain) > 0 {
 			first.WriteString("REVOKE " + g.words(g.plain, column) + " ON " + on + " FROM " + g.who() + ";\n")
 		}
@@ -113,7 +113,7 @@ func (l *loader) grants(kind, on, column, owner string, a acl) string {
 		if slices.Contains(a.base, item) {
 			continue
 		}
-		g := l.parseItem(item, kind)
+		g := parseItem(item, kind)
 		out := &second
 		other := g.grantor != "" && g.grantor != owner
 		if g.grantee == owner && g.grantor == owner {
@@ -164,7 +164,7 @@ func (g grant) words(list []string, column string) string {
 }
 
 // parseItem takes "grantee=privileges/grantor" apart. Role names may be quoted.
-func (l *loader) parseItem(item, kind string) grant {
+func parseItem(item, kind string) grant {
 	var g grant
 	var rest string
 	g.grantee, rest = aclName(item)
@@ -173,9 +173,8 @@ func (l *loader) parseItem(item, kind string) grant {
 	g.grantor, _ = aclName(grantor)
 	full := [2]bool{true, true}
 	for _, p := range privilegesOf[kind] {
-		if p.letter == 'm' && !l.v.AtLeast(17) {
-			continue // MAINTAIN came with 17
-		}
+		// MAINTAIN came with 17. A table of an older server lacks it, so that its
+		// full set is written out: ALL would grant more on a newer target.
 		i := strings.IndexByte(letters, p.letter)
 		switch {
 		case i < 0:
@@ -224,7 +223,7 @@ func (l *loader) aclSatellite(m *Meta, kind, tag, name string, a acl) {
 		return
 	}
 	word := kind
-	sql := l.grants(kind, word+" "+name, "", m.Owner, a)
+	sql := grants(kind, word+" "+name, "", m.Owner, a)
 	if sql != "" {
 		m.Satellites = append(m.Satellites, Satellite{Kind: "ACL", Tag: word + " " + tag, SQL: sql, Owner: m.Owner, Schema: m.Schema})
 	}

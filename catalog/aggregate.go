@@ -99,8 +99,8 @@ func (f *Function) createAggregate() string {
 	}
 	option(a.sortOp != "", "SORTOP", a.sortOp)
 	option(a.kind == "h", "HYPOTHETICAL", "")
-	option(a.parallel == "s", "PARALLEL", "SAFE")
-	option(a.parallel == "r", "PARALLEL", "RESTRICTED")
+	option(a.parallel == "s", "PARALLEL", "safe")
+	option(a.parallel == "r", "PARALLEL", "restricted")
 	s.add("\n);\n")
 	return s.String()
 }

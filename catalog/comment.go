@@ -79,18 +79,19 @@ func (l *loader) objectComments(o Object) {
 	case *Relation:
 		l.relationComments(o)
 	case *Index:
-		if o.constraint == nil {
-			whole("INDEX", m.Schema, quote.Ident(m.Name))
+		whole("INDEX", m.Schema, quote.Ident(m.Name))
+		if o.constraint != nil { // the constraint makes the index
+			for i := range m.Satellites {
+				m.Satellites[i].After = o.constraint.DumpID
+			}
 		}
 	case *Constraint:
-		if o.index != nil {
-			for _, c := range l.comments[o.index.ID] {
-				l.comment(m, "INDEX", o.index.Schema, quote.Ident(o.index.Name), c.text)
-			}
+		if !o.separate {
+			return // the table or domain has it
 		}
 		if o.table != nil {
 			onTable("CONSTRAINT", o.table)
-		} else if o.separate {
+		} else {
 			l.domainConstraintComment(m, o)
 		}
 	case *Trigger:
@@ -156,7 +157,7 @@ func (l *loader) domainConstraintComment(m *Meta, k *Constraint) {
 		if m.want.has(partComment) {
 			n := quote.Ident(k.Name) + " ON DOMAIN "
 			m.Satellites = append(m.Satellites, Satellite{
-				Kind: "COMMENT", Tag: "CONSTRAINT " + n + k.domain.QualifiedName(), Schema: k.domain.Schema, Owner: k.domain.Owner,
+				Kind: "COMMENT", Tag: "CONSTRAINT " + n + quote.Ident(k.domain.Name), Schema: k.domain.Schema, Owner: k.domain.Owner,
 				SQL: "COMMENT ON CONSTRAINT " + n + k.domain.QualifiedName() + " IS " + quote.Literal(c.text) + ";\n",
 			})
 		}

@@ -34,8 +34,8 @@ func (l *loader) databaseQuery() query {
   ` + l.since(17, "d.datlocale", l.since(15, "d.daticulocale", "NULL")) + `, ` + l.since(16, "d.daticurules", "NULL") + `,
   t.spcname, d.datconnlimit, d.datistemplate, d.datacl::text[], pg_catalog.acldefault('d', d.datdba)::text[],
   ARRAY(SELECT pg_catalog.unnest(s.setconfig) FROM pg_catalog.pg_db_role_setting s WHERE s.setrole = 0 AND s.setdatabase = d.oid),
-  ARRAY(SELECT r.rolname FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, pg_catalog.unnest(s.setconfig) WHERE s.setdatabase = d.oid)::text[],
-  ARRAY(SELECT pg_catalog.unnest FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, pg_catalog.unnest(s.setconfig) WHERE s.setdatabase = d.oid),
+  ARRAY(SELECT r.rolname::text FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, pg_catalog.unnest(s.setconfig) AS u(item) WHERE s.setdatabase = d.oid ORDER BY r.rolname),
+  ARRAY(SELECT u.item FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, pg_catalog.unnest(s.setconfig) AS u(item) WHERE s.setdatabase = d.oid ORDER BY r.rolname),
   pg_catalog.current_setting('lc_monetary')
 FROM pg_catalog.pg_database d LEFT JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
 WHERE d.datname = pg_catalog.current_database()`,

@@ -97,6 +97,13 @@ SELECT w.objid, w.refobjid FROM w WHERE w.relkind = 'm' ORDER BY 1, 2`,
 // A boundary stands between two sections in the sort.
 type boundary struct{ Meta }
 
+// IsBoundary reports whether an object is one of the two borders between
+// sections, which no dependency in an archive crosses.
+func IsBoundary(o Object) bool {
+	_, ok := o.(*boundary)
+	return ok
+}
+
 func (*boundary) Create() string { return "" }
 func (*boundary) Drop() string   { return "" }
 

@@ -56,6 +56,16 @@ type Database struct {
 	Roles []Role
 	// MaxDumpID is the largest dump ID in use.
 	MaxDumpID int
+
+	byDumpID []Object
+}
+
+// Object returns the object with a dump ID, nil for none.
+func (d *Database) Object(id int) Object {
+	if id < 1 || id > len(d.byDumpID) {
+		return nil
+	}
+	return d.byDumpID[id-1]
 }
 
 // A Skipped is an object that is not in the graph though it was asked for.
@@ -116,7 +126,7 @@ func Load(ctx context.Context, conn *pgx.Conn, opts Options) (*Database, error) 
 		return nil, err
 	}
 	l.finish()
-	l.db.MaxDumpID = len(l.objs)
+	l.db.MaxDumpID, l.db.byDumpID = len(l.objs), l.objs
 	return l.db, nil
 }
 
@@ -170,6 +180,7 @@ func (l *loader) define(ctx context.Context) error {
 	if err := l.run(ctx, l.functionQuery(), l.typeQuery(), l.aggregateQuery(), l.inheritsQuery(), l.collationNameQuery(), l.enumHashQuery()); err != nil {
 		return err
 	}
+	l.tagFunctions()
 	l.shellTypes()
 	if err := l.configTables(); err != nil {
 		return err

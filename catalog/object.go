@@ -151,6 +151,8 @@ type Satellite struct {
 	// Owner acts when the statement runs; "" for objects without an owner.
 	Owner  string
 	Schema string
+	// After is the dump ID of the entry it follows; 0 means its object's.
+	After int
 	// AfterTableACL makes column privileges follow the table's as well.
 	AfterTableACL bool
 }

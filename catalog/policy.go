@@ -49,6 +49,7 @@ func (l *loader) rowSecurity() {
 			l.addPolicy(p, r, ID{})
 			p.dependOn(r.DumpID)
 			p.RawDeps = []int{r.DumpID}
+			p.ID = ID{0, r.ID.OID}
 		}
 	}
 }
@@ -72,7 +73,7 @@ var policyCommands = map[byte]string{'*': "", 'r': " FOR SELECT", 'a': " FOR INS
 // Create implements Object.
 func (p *Policy) Create() string {
 	if p.enables {
-		return "ALTER TABLE " + p.table.QualifiedName() + " ENABLE ROW LEVEL SECURITY;\n"
+		return "ALTER TABLE " + p.table.QualifiedName() + " ENABLE ROW LEVEL SECURITY;"
 	}
 	var s sqlText
 	s.add("CREATE POLICY ", quote.Ident(p.Name), " ON ", p.table.QualifiedName())

@@ -153,7 +153,7 @@ func (l *loader) relationACL(r *Relation) {
 		if slices.Equal(a.items, a.base) {
 			continue
 		}
-		sql := l.grants("COLUMN", "TABLE "+r.QualifiedName(), quote.Ident(c.name), r.Owner, a)
+		sql := grants("COLUMN", "TABLE "+r.QualifiedName(), quote.Ident(c.name), r.Owner, a)
 		if sql != "" {
 			r.Satellites = append(r.Satellites, Satellite{
 				Kind: "ACL", Tag: "COLUMN " + quote.Ident(r.Name) + "." + quote.Ident(c.name),

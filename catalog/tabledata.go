@@ -125,7 +125,7 @@ func (d *TableData) CopyFrom() string {
 
 func columnList(columns []string) string {
 	if len(columns) == 0 {
-		return ""
+		return " " // as pg_dump writes it
 	}
 	return " (" + quote.Idents(columns) + ")"
 }
@@ -152,9 +152,9 @@ func (d *TableData) Create() string {
 // Drop implements Object.
 func (d *TableData) Drop() string { return "" }
 
-// refreshes reports whether the materialized view is to be filled: it is now,
+// Refreshes reports whether the materialized view is to be filled: it is now,
 // and nothing it reads is an unfilled one.
-func (d *TableData) refreshes() bool { return d.Table.populated && !d.Table.unpopSrc }
+func (d *TableData) Refreshes() bool { return d.Table.populated && !d.Table.unpopSrc }
 
 // checkPositions reports sequences whose position could not be read.
 func (l *loader) checkPositions() {

@@ -322,6 +322,13 @@ type shellType struct {
 	Meta
 }
 
+// tagFunctions names functions by their argument types, once those are known.
+func (l *loader) tagFunctions() {
+	for _, f := range l.procs {
+		f.Tag = f.tag()
+	}
+}
+
 // shellTypes gives every range a shell; it is dumped only if a ring of
 // dependencies needs it.
 func (l *loader) shellTypes() {

@@ -1,0 +1,304 @@
+package dump
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/catalog"
+	"github.com/pghaul/pghaul/copyproto"
+	"github.com/pghaul/pghaul/internal/pg"
+	"github.com/pghaul/pghaul/internal/sched"
+	"github.com/pghaul/pghaul/progress"
+)
+
+// A table is a table's rows on their way into the archive.
+type table struct {
+	data  *catalog.TableData
+	bytes int64 // estimate, for order and progress
+	file  *archive.Data
+	task  *progress.Task
+
+	mu     sync.Mutex
+	left   int // parts not yet done
+	digest copyproto.Digest
+	size   int64
+}
+
+// A job is a piece of work for one connection: a part of a table or a group of
+// large objects.
+type job struct {
+	table *table
+	part  int
+	where string // TID range; "" for the whole table
+	blobs *catalog.LargeObjects
+	cost  int64
+}
+
+// data writes rows and large objects, the longest piece first.
+func (r *run) data(ctx context.Context, toc []archive.Entry) error {
+	r.phase("data")
+	jobs, tables, err := r.plan(ctx, toc)
+	if err != nil || len(jobs) == 0 {
+		return err
+	}
+	nodes := make([]sched.Node, len(jobs))
+	for i, j := range jobs {
+		nodes[i].Cost = j.cost
+	}
+	pool := &pool{r: r, free: make(chan *pgx.Conn, r.opts.Jobs)}
+	defer pool.close()
+	if err := sched.Run(ctx, r.opts.Jobs, nodes, func(ctx context.Context, i int) error { return r.work(ctx, pool, jobs[i]) }); err != nil {
+		return err
+	}
+	slices.SortFunc(tables, func(a, b *table) int { return cmp.Compare(a.data.DumpID, b.data.DumpID) })
+	for _, t := range tables {
+		r.manifest.Tables = append(r.manifest.Tables, archive.TableData{
+			Entry: t.data.DumpID, Schema: t.data.Schema, Name: t.data.Name, Columns: t.data.Columns,
+			Rows: t.digest.Rows, Bytes: t.size, Digest: t.digest.String(), File: archive.DataName(t.data.DumpID),
+		})
+		r.report.Tables++
+		r.report.Rows += t.digest.Rows
+		r.report.Bytes += t.size
+	}
+	return nil
+}
+
+// plan cuts the data into jobs.
+func (r *run) plan(ctx context.Context, toc []archive.Entry) (jobs []job, tables []*table, err error) {
+	wanted := map[int]bool{}
+	for _, e := range toc {
+		wanted[e.ID] = e.HasData
+	}
+	var list []*catalog.TableData
+	for _, o := range r.db.Objects {
+		if !wanted[o.Info().DumpID] {
+			continue
+		}
+		switch o := o.(type) {
+		case *catalog.TableData:
+			list = append(list, o)
+		case *catalog.LargeObjects:
+			jobs = append(jobs, job{blobs: o, cost: int64(len(o.OIDs)) * 8192})
+		}
+	}
+	sizes, err := r.sizes(ctx, list)
+	if err != nil {
+		return nil, nil, err
+	}
+	var total int64
+	for _, d := range list {
+		t := &table{data: d, bytes: sizes[d.Table.ID.OID].total}
+		tables = append(tables, t)
+		total += t.bytes
+		ranges := tidRanges(sizes[d.Table.ID.OID], r.opts.Jobs, r.db.Version)
+		if d.Condition != "" {
+			ranges = []string{""}
+		}
+		t.left = len(ranges)
+		for i, where := range ranges {
+			jobs = append(jobs, job{table: t, part: i, where: where, cost: t.bytes / int64(len(ranges))})
+		}
+	}
+	r.opts.Progress.Expect(len(tables), total)
+	return jobs, tables, nil
+}
+
+// work does one job, on a fresh connection again if the first is lost: the
+// snapshot is still held by the leader.
+func (r *run) work(ctx context.Context, p *pool, j job) error {
+	const attempts = 3
+	for try := 1; ; try++ {
+		conn, err := p.get(ctx)
+		if err == nil {
+			if j.blobs != nil {
+				err = r.largeObjects(ctx, conn, j.blobs)
+			} else {
+				err = r.rows(ctx, conn, j)
+			}
+			p.put(conn)
+		}
+		if err == nil || try == attempts || ctx.Err() != nil || !lost(err) {
+			return err
+		}
+		r.log.Warn("connection lost, reading again", "object", j.name(), "error", err)
+	}
+}
+
+func (j job) name() string {
+	if j.blobs != nil {
+		return "large objects " + j.blobs.Name
+	}
+	return j.table.data.QualifiedName()
+}
+
+// lost reports whether a connection broke, as opposed to the server refusing
+// something: then the work can be done again on another.
+func lost(err error) bool {
+	switch pg.Code(err) {
+	case "":
+		var netErr interface{ Timeout() bool }
+		return errors.Is(err, errConnection) || errors.As(err, &netErr) || pgconn.SafeToRetry(err)
+	case "57P01", "57P02", "57P03", "08000", "08003", "08006":
+		return true
+	}
+	return false
+}
+
+// errConnection marks an error after which the connection was found closed.
+var errConnection = errors.New("connection lost")
+
+// rows copies one part of a table into the archive.
+func (r *run) rows(ctx context.Context, conn *pgx.Conn, j job) (err error) {
+	t := j.table
+	if err := t.start(r); err != nil {
+		return err
+	}
+	part := t.file.Part(j.part)
+	w := &rowWriter{part: part, task: t.task}
+	defer func() {
+		if err != nil {
+			t.task.Add(-w.hash.Sum().Rows, -w.bytes)
+			err = errors.Join(err, part.Abort())
+		}
+	}()
+	// A session that waits for the table behind the leader's lock would make this
+	// one wait for ever: fail instead, as pg_dump does.
+	if _, err := conn.PgConn().Exec(ctx, "LOCK TABLE "+t.data.Table.QualifiedName()+" IN ACCESS SHARE MODE NOWAIT").ReadAll(); err != nil {
+		if pg.Code(err) == "55P03" {
+			return fmt.Errorf("dump %s: another session waits for an exclusive lock on the table, which nobody gets while the dump runs: %w", t.data.QualifiedName(), err)
+		}
+		return r.failed(conn, "lock "+t.data.QualifiedName(), err)
+	}
+	n, err := copyproto.Query{Conn: conn.PgConn(), SQL: t.data.CopyTo(j.where)}.CopyTo(ctx, w)
+	if err == nil {
+		err = w.end(n)
+	}
+	if err != nil {
+		return r.failed(conn, "dump "+t.data.QualifiedName(), err)
+	}
+	if err := part.Close(); err != nil {
+		return fmt.Errorf("dump %s: %w", t.data.QualifiedName(), err)
+	}
+	return t.done(r, w)
+}
+
+func (r *run) failed(conn *pgx.Conn, what string, err error) error {
+	if conn.IsClosed() {
+		return fmt.Errorf("%s: %w: %w", what, errConnection, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// start opens the table's file when its first part begins.
+func (t *table) start(r *run) (err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.file != nil {
+		return nil
+	}
+	r.log.Info("dumping contents of table " + t.data.QualifiedName())
+	t.task = r.opts.Progress.StartSized("data", t.data.QualifiedName(), t.bytes)
+	t.file, err = r.writer.Table(t.data.DumpID)
+	return err
+}
+
+// done adds a finished part and closes the file after the last.
+func (t *table) done(_ *run, w *rowWriter) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.digest = t.digest.Add(w.hash.Sum())
+	t.size += w.bytes
+	if t.left--; t.left > 0 {
+		return nil
+	}
+	_, err := t.file.Close()
+	t.task.Done(err)
+	if err != nil {
+		return fmt.Errorf("dump %s: %w", t.data.QualifiedName(), err)
+	}
+	return nil
+}
+
+// A rowWriter hashes rows and hands them to the archive. The server sends a
+// row a message; should one be cut, its beginning waits for the rest.
+type rowWriter struct {
+	part  *archive.PartWriter
+	task  *progress.Task
+	hash  copyproto.Hasher
+	carry []byte
+	bytes int64
+}
+
+// Write implements io.Writer.
+func (w *rowWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	w.bytes += int64(n)
+	if n == 0 || p[n-1] != '\n' {
+		w.carry = append(w.carry, p...)
+		return n, nil
+	}
+	if len(w.carry) > 0 {
+		w.carry = append(w.carry, p...)
+		p = w.carry
+	}
+	_, _ = w.hash.Write(p)
+	rows := copyproto.CountRows(p)
+	if err := w.part.WriteRows(p, rows); err != nil {
+		return 0, err
+	}
+	w.task.Add(rows, int64(n))
+	w.carry = w.carry[:0]
+	return n, nil
+}
+
+// end checks that what was written is what the server says it sent.
+func (w *rowWriter) end(rows int64) error {
+	if len(w.carry) > 0 {
+		return errors.New("the server's data ends inside a row")
+	}
+	if got := w.hash.Sum().Rows; got != rows {
+		return fmt.Errorf("the server sent %d rows and counted %d", got, rows)
+	}
+	return nil
+}
+
+// A pool lends connections that see the snapshot.
+type pool struct {
+	r    *run
+	free chan *pgx.Conn
+}
+
+func (p *pool) get(ctx context.Context) (*pgx.Conn, error) {
+	select {
+	case c := <-p.free:
+		return c, nil
+	default:
+		return p.r.connect(ctx, pg.ReadData)
+	}
+}
+
+func (p *pool) put(c *pgx.Conn) {
+	if c.IsClosed() {
+		return
+	}
+	p.free <- c
+}
+
+func (p *pool) close() {
+	for {
+		select {
+		case c := <-p.free:
+			pg.Close(c)
+		default:
+			return
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package dump
+
+import (
+	"slices"
+
+	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/catalog"
+	"github.com/pghaul/pghaul/internal/quote"
+)
+
+// entries turns the sorted graph into a table of contents.
+func (r *run) entries() []archive.Entry { return Entries(r.db, r.manifest.Source.Encoding, r.opts) }
+
+// Entries turns a sorted graph into a table of contents, with every object's
+// comments and privileges behind it, as pg_dump orders them (reference §1.0).
+func Entries(db *catalog.Database, encoding string, opts Options) []archive.Entry {
+	b := &builder{opts: opts, next: db.MaxDumpID, stored: map[int]bool{}}
+	b.fixed("ENCODING", "ENCODING", "SET client_encoding = "+quote.Literal(encoding)+";\n")
+	b.fixed("STDSTRINGS", "STDSTRINGS", "SET standard_conforming_strings = 'on';\n")
+	b.fixed("SEARCHPATH", "SEARCHPATH", "SELECT pg_catalog.set_config('search_path', '', false);\n")
+	for _, o := range db.Objects {
+		b.object(o)
+	}
+	b.resolve(db)
+	return b.toc
+}
+
+type builder struct {
+	opts   Options
+	next   int // last dump ID given out
+	toc    []archive.Entry
+	stored map[int]bool // dump IDs that have an entry
+}
+
+func (b *builder) id() int {
+	b.next++
+	return b.next
+}
+
+func (b *builder) fixed(kind, tag, sql string) {
+	b.toc = append(b.toc, archive.Entry{ID: b.id(), Kind: kind, Tag: tag, Section: archive.SectionPreData, Create: sql})
+}
+
+func (b *builder) add(e archive.Entry) {
+	if b.opts.NoOwner && e.Kind != "DATABASE" {
+		// Owners stay in the table of contents for pg_dump's archives too; with
+		// NoOwner nobody shall restore them.
+		e.Owner = ""
+	}
+	b.toc = append(b.toc, e)
+	b.stored[e.ID] = true
+}
+
+func (b *builder) object(o catalog.Object) {
+	m := o.Info()
+	sel := b.opts.Select
+	wanted := m.Wanted()
+	if wanted && sel.DataOnly && m.Section != catalog.Data && m.Kind != "DATABASE" {
+		wanted = false
+	}
+	if wanted {
+		wanted = b.main(o)
+	}
+	if !sel.DataOnly || m.Section == catalog.Data || m.Kind == "DATABASE" {
+		b.satellites(m)
+	}
+	if d, ok := o.(*catalog.DatabaseObject); ok && wanted {
+		if create, drop := d.Properties(); create != "" {
+			b.add(archive.Entry{ID: b.id(), Kind: "DATABASE PROPERTIES", Tag: m.Name, Section: archive.SectionPreData, Create: create, Drop: drop, Owner: m.Owner})
+		}
+	}
+}
+
+// main adds the object's own entry and reports whether it has one.
+func (b *builder) main(o catalog.Object) bool {
+	m := o.Info()
+	e := archive.Entry{
+		ID: m.DumpID, Class: m.ID.Class, OID: m.ID.OID, Tag: m.DisplayTag(), Kind: m.Kind, Section: archive.Section(m.Section),
+		Create: o.Create(), Drop: o.Drop(), Namespace: m.Schema, Tablespace: m.Tablespace, AccessMethod: m.AccessMethod,
+		Owner: m.Owner, After: slices.Clone(m.RawDeps),
+	}
+	switch o := o.(type) {
+	case *catalog.TableData:
+		switch m.Kind {
+		case "TABLE DATA":
+			e.HasData, e.Copy, e.File = true, o.CopyFrom(), archive.DataName(m.DumpID)
+			e.After = []int{o.Table.DumpID}
+		case "SEQUENCE SET":
+			e.Class, e.OID = 0, 0
+			e.After = []int{o.Table.DumpID}
+		default:
+			if !o.Refreshes() {
+				return false
+			}
+			e.After = slices.Clone(m.Deps)
+		}
+	case *catalog.LargeObjects:
+		if o.Contents {
+			e.HasData, e.File = true, archive.LOListName(m.DumpID)
+			e.After = slices.Clone(m.Deps)
+		}
+	case *catalog.Relation:
+		if o.Relkind != 'S' {
+			e.Relkind = o.Relkind
+		}
+	}
+	if e.Create == "" && !e.HasData {
+		return false
+	}
+	b.add(e)
+	if s, ok := o.(*catalog.Relation); ok {
+		if sql := s.OwnedBy(); sql != "" {
+			b.add(archive.Entry{ID: b.id(), Kind: "SEQUENCE OWNED BY", Tag: m.Name, Section: archive.SectionPreData, Create: sql, Namespace: m.Schema, Owner: m.Owner, After: []int{m.DumpID}})
+		}
+	}
+	return true
+}
+
+func (b *builder) satellites(m *catalog.Meta) {
+	tableACL := 0
+	for _, s := range m.Satellites {
+		e := archive.Entry{ID: b.id(), Kind: s.Kind, Tag: s.Tag, Section: archive.SectionNone, Create: s.SQL, Namespace: s.Schema, Owner: s.Owner, After: []int{m.DumpID}}
+		if s.After != 0 {
+			e.After[0] = s.After
+		}
+		if s.Kind == "ACL" {
+			if s.AfterTableACL {
+				e.After = append(e.After, tableACL)
+			} else {
+				tableACL = e.ID
+			}
+		}
+		b.add(e)
+	}
+}
+
+// resolve fills in the dependencies of the entries that have none of their own:
+// through objects that have no entry to those that do, not across the borders
+// of sections (reference §2.5).
+func (b *builder) resolve(db *catalog.Database) {
+	for i := range b.toc {
+		e := &b.toc[i]
+		if len(e.After) > 0 {
+			continue
+		}
+		if o := db.Object(e.ID); o != nil {
+			e.After = b.reach(db, o.Info().Deps, nil, map[int]bool{e.ID: true})
+		}
+	}
+}
+
+func (b *builder) reach(db *catalog.Database, deps, into []int, seen map[int]bool) []int {
+	for _, d := range deps {
+		if seen[d] {
+			continue
+		}
+		seen[d] = true
+		if b.stored[d] {
+			into = append(into, d)
+		} else if o := db.Object(d); o != nil && !catalog.IsBoundary(o) {
+			into = b.reach(db, o.Info().Deps, into, seen)
+		}
+	}
+	return into
+}

@@ -1,0 +1,169 @@
+package dump_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/dump"
+	"github.com/pghaul/pghaul/internal/pgtest"
+)
+
+// entry is an archive entry without what differs between two dumps of the same
+// database: dump IDs stand for the entries they name.
+type entry struct {
+	Key                      string
+	Section                  archive.Section
+	HasData                  bool
+	Class, OID               uint32
+	Create, Drop, Copy       string
+	Tablespace, AccessMethod string
+	Relkind                  byte
+	Owner                    string
+	After                    []string
+}
+
+func key(e archive.Entry) string { return e.Kind + " " + e.Namespace + " " + e.Tag }
+
+func deref(s *string) string {
+	if s == nil {
+		return "none"
+	}
+	return "=" + *s
+}
+
+// comparable reads an archive's entries in order.
+func comparable(t *testing.T, dir string) []entry {
+	t.Helper()
+	r, err := archive.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	names := map[int]string{}
+	for _, e := range r.Entries() {
+		names[e.ID] = key(e)
+	}
+	var out []entry
+	for _, e := range r.Entries() {
+		x := entry{
+			Key: key(e), Section: e.Section, HasData: e.HasData, Class: e.Class, OID: e.OID,
+			Create: e.Create, Drop: e.Drop, Copy: e.Copy,
+			Tablespace: deref(e.Tablespace), AccessMethod: deref(e.AccessMethod), Relkind: e.Relkind, Owner: e.Owner,
+		}
+		for _, a := range e.After {
+			if n := names[a]; n != "" && !slices.Contains(x.After, n) { // pg_dump repeats some and names absent ones
+				x.After = append(x.After, n)
+			}
+		}
+		slices.Sort(x.After)
+		out = append(out, x)
+	}
+	return out
+}
+
+// compareWithPgDump dumps a database with pghaul and with pg_dump 18 and
+// reports every entry in which they differ, and any difference in order.
+func compareWithPgDump(t *testing.T, s *pgtest.Server, db string) {
+	t.Helper()
+	dir := pgtest.TempDir(t)
+	ours, theirs := filepath.Join(dir, "ours"), filepath.Join(dir, "theirs")
+	report, err := dump.Run(t.Context(), s.Config(t, db), dump.Options{Dir: ours, NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range report.Skipped {
+		t.Errorf("skipped %s %s: %s", x.Kind, x.Name, x.Reason)
+	}
+	pgtest.Oracle(t).Dump(t, "-Fd", "-f", theirs, "-d", s.DSN(db))
+	got, want := comparable(t, ours), comparable(t, theirs)
+	index := func(list []entry) map[string]entry {
+		m := map[string]entry{}
+		for _, e := range list {
+			m[e.Key] = e
+		}
+		return m
+	}
+	g, w := index(got), index(want)
+	for _, e := range want {
+		if _, ok := g[e.Key]; !ok {
+			t.Errorf("missing: %s\n%s", e.Key, e.Create)
+		} else if d := cmp.Diff(e, g[e.Key]); d != "" {
+			t.Errorf("%s differs (-pg_dump +pghaul):\n%s", e.Key, d)
+		}
+	}
+	var order, ourOrder []string
+	for _, e := range want {
+		if _, ok := g[e.Key]; ok {
+			order = append(order, e.Key)
+		}
+	}
+	for _, e := range got {
+		if _, ok := w[e.Key]; !ok {
+			t.Errorf("pg_dump has no such entry: %s\n%s", e.Key, e.Create)
+		} else {
+			ourOrder = append(ourOrder, e.Key)
+		}
+	}
+	if d := cmp.Diff(order, ourOrder); d != "" {
+		t.Errorf("order differs (-pg_dump +pghaul):\n%s", d)
+	}
+}
+
+// TestEntriesEqualPgDump compares entry by entry for every file of
+// testdata/*.sql. A line "--@since N" in a file leaves what follows it to
+// servers of that major and later.
+func TestEntriesEqualPgDump(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no input: %v", err)
+	}
+	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
+		for _, f := range files {
+			t.Run(strings.TrimSuffix(filepath.Base(f), ".sql"), func(t *testing.T) {
+				db := s.Database(t)
+				loadSince(t, s, db, f)
+				compareWithPgDump(t, s, db)
+			})
+		}
+	})
+}
+
+func loadSince(t *testing.T, s *pgtest.Server, db, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sql strings.Builder
+	take := true
+	for line := range strings.Lines(string(text)) {
+		var n int
+		if _, err := fmt.Sscanf(line, "--@since %d", &n); err == nil {
+			take = s.Major >= n
+		}
+		if take {
+			sql.WriteString(line)
+		}
+	}
+	s.Exec(t, db, sql.String())
+}
+
+// TestThirdParty compares the sample databases, where they are at hand.
+func TestThirdParty(t *testing.T) {
+	for _, name := range []string{"northwind.sql", "chinook.sql"} {
+		t.Run(name, func(t *testing.T) {
+			file := pgtest.Shared(t, name)
+			s := pgtest.Start(t, 18)
+			db := s.Database(t)
+			s.Load(t, db, file)
+			compareWithPgDump(t, s, db)
+		})
+	}
+}

@@ -1,0 +1,80 @@
+package dump
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pghaul/pghaul/catalog"
+	"github.com/pghaul/pghaul/internal/pg"
+)
+
+// A size is how large a table is on the source now.
+type size struct {
+	blocks int64 // of the heap
+	total  int64 // bytes, with TOAST
+}
+
+// sizes asks for the sizes of all tables at once: the statistics in pg_class
+// may be old or missing.
+func (r *run) sizes(ctx context.Context, list []*catalog.TableData) (map[uint32]size, error) {
+	out := make(map[uint32]size, len(list))
+	if len(list) == 0 {
+		return out, nil
+	}
+	conn, err := r.connect(ctx, pg.ReadCatalog)
+	if err != nil {
+		return nil, err
+	}
+	defer pg.Close(conn)
+	ids := make([]string, len(list))
+	for i, d := range list {
+		ids[i] = strconv.FormatUint(uint64(d.Table.ID.OID), 10)
+	}
+	const query = `SELECT t.oid, coalesce(pg_catalog.pg_relation_size(t.oid), 0) / pg_catalog.current_setting('block_size')::int8, coalesce(pg_catalog.pg_table_size(t.oid), 0)
+FROM pg_catalog.unnest($1::text::oid[]) AS t(oid)`
+	rows, err := conn.Query(ctx, query, "{"+strings.Join(ids, ",")+"}")
+	if err != nil {
+		return nil, fmt.Errorf("read sizes of tables: %w", err)
+	}
+	var oid uint32
+	var s size
+	if _, err := pgx.ForEachRow(rows, []any{&oid, &s.blocks, &s.total}, func() error {
+		out[oid] = s
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read sizes of tables: %w", err)
+	}
+	return out, nil
+}
+
+// minPart is the least that is worth a part of its own, in bytes.
+const minPart = 64 << 20
+
+// tidRanges cuts a table into conditions on ctid, each of about the same number
+// of blocks, so that several connections read it at once. Servers before 14
+// would scan the whole table for each range, so there it stays whole. The last
+// range has no end: rows may stand in blocks that came after the table was
+// measured and before the snapshot.
+func tidRanges(s size, jobs int, v pg.Version) []string {
+	n := min(s.total/minPart, int64(jobs)*4, s.blocks)
+	if n < 2 || jobs < 2 || !v.AtLeast(14) {
+		return []string{""}
+	}
+	out := make([]string, n)
+	for i := range n {
+		from, to := s.blocks*i/n, s.blocks*(i+1)/n
+		switch i {
+		case 0:
+			out[i] = fmt.Sprintf("ctid < '(%d,0)'", to)
+		case n - 1:
+			out[i] = fmt.Sprintf("ctid >= '(%d,0)'", from)
+		default:
+			out[i] = fmt.Sprintf("ctid >= '(%d,0)' AND ctid < '(%d,0)'", from, to)
+		}
+	}
+	return out
+}

@@ -1,0 +1,33 @@
+CREATE SCHEMA "Odd Schema";
+COMMENT ON SCHEMA "Odd Schema" IS 'it''s odd';
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
+ALTER TYPE mood ADD VALUE 'so-so' BEFORE 'ok';
+ALTER TYPE mood RENAME VALUE 'sad' TO 'bl''ue';
+CREATE TYPE "Odd Schema".nothing AS ENUM ();
+COMMENT ON TYPE mood IS 'a mood';
+CREATE TYPE pair AS (a int, "B b" text COLLATE "C", c numeric(10,2)[]);
+COMMENT ON COLUMN pair.a IS 'first';
+ALTER TYPE pair DROP ATTRIBUTE c;
+ALTER TYPE pair ADD ATTRIBUTE d mood;
+CREATE TYPE nested AS (p pair, ps pair[]);
+CREATE DOMAIN posint AS int CHECK (VALUE > 0) DEFAULT 7;
+CREATE DOMAIN code AS varchar(10) COLLATE "C" NOT NULL CONSTRAINT code_form CHECK (VALUE ~ '^[A-Z]+$') CONSTRAINT not_x CHECK (VALUE <> 'X');
+COMMENT ON CONSTRAINT not_x ON DOMAIN code IS 'no x';
+COMMENT ON DOMAIN code IS 'a code';
+CREATE DOMAIN stacked AS posint[] CHECK (array_length(VALUE, 1) < 10);
+CREATE DOMAIN later AS text;
+ALTER DOMAIN later ADD CONSTRAINT later_check CHECK (VALUE <> '') NOT VALID;
+COMMENT ON CONSTRAINT later_check ON DOMAIN later IS 'not validated';
+CREATE TYPE textrange AS RANGE (subtype = text, collation = "C");
+CREATE FUNCTION time_diff(time, time) RETURNS float8 LANGUAGE sql IMMUTABLE STRICT AS 'SELECT extract(epoch FROM $1 - $2)::float8';
+CREATE TYPE timerange AS RANGE (subtype = time, subtype_diff = time_diff);
+CREATE TYPE textpat AS RANGE (subtype = text, subtype_opclass = text_pattern_ops);
+REVOKE USAGE ON TYPE mood FROM PUBLIC;
+CREATE FUNCTION mood_of(posint) RETURNS mood LANGUAGE sql AS 'SELECT ''happy''::mood';
+CREATE DOMAIN ringed AS int;
+CREATE FUNCTION ring_ok(ringed) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1::int > 0';
+CREATE DOMAIN checked AS int CHECK (VALUE::int > 0);
+--@since 17
+CREATE DOMAIN named_nn AS int CONSTRAINT "must be" NOT NULL;
+--@since 14
+CREATE TYPE mr AS RANGE (subtype = int8, multirange_type_name = many_mr);
