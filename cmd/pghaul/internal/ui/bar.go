@@ -20,7 +20,11 @@ type bar struct {
 
 func (b *bar) every() time.Duration { return refresh }
 
-func (b *bar) event(progress.Event) {}
+func (b *bar) event(e progress.Event) {
+	if e.Edge == progress.Failed {
+		b.screen.Printf("%s", failed(e))
+	}
+}
 
 func (b *bar) tick(s progress.Snapshot) {
 	b.screen.Status(statusLines(b.verb, s, b.meter.add(s), b.screen.width()-1))
@@ -77,11 +81,7 @@ func activeCell(a progress.Activity, width int) string {
 	case a.Bytes > 0:
 		far = " " + Bytes(a.Bytes)
 	}
-	name := plain(a.Item)
-	if a.Phase != "" && a.Phase != "data" {
-		name = plain(a.Phase) + " " + name
-	}
-	return fit(name, max(1, width-len(far))) + far
+	return fit(label(a.Phase, a.Item), max(1, width-len(far))) + far
 }
 
 // totalLine shows the total. What matters least, which stands first, goes where

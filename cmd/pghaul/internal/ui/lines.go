@@ -26,25 +26,39 @@ type lines struct {
 func (l *lines) every() time.Duration { return totalEvery }
 
 func (l *lines) event(e progress.Event) {
-	name := plain(e.Item)
-	if e.Phase != "data" {
-		name = plain(e.Phase) + " " + name
-	}
 	switch e.Edge {
 	case progress.Finished:
-		if e.Phase != "data" {
-			if e.Elapsed >= worthTelling {
-				l.screen.Printf("%s: %s", name, Duration(e.Elapsed))
-			}
-			return
+		switch rows := ofRows(e.Phase); {
+		case rows && (e.Rows != 0 || e.Bytes != 0 || e.Expected != 0):
+			l.screen.Printf("%s: %s, %s in %s", label(e.Phase, e.Item), Plural(e.Rows, "row"), Bytes(e.Bytes), Duration(e.Elapsed))
+		case !rows && e.Elapsed >= worthTelling:
+			l.screen.Printf("%s: %s", label(e.Phase, e.Item), Duration(e.Elapsed))
 		}
-		l.screen.Printf("%s: %s, %s in %s", name, Plural(e.Rows, "row"), Bytes(e.Bytes), Duration(e.Elapsed))
 	case progress.Failed:
-		l.screen.Printf("%s: failed after %s", name, Duration(e.Elapsed))
-	case progress.Skipped:
-		l.screen.Printf("%s: skipped: %s", name, plain(e.Reason))
-	case progress.Started, progress.Entered:
+		l.screen.Printf("%s", failed(e))
+	case progress.Started, progress.Entered, progress.Skipped: // the last are told at the end
 	}
+}
+
+// failed tells a failure as it happens, in a line; a report tells all of it.
+func failed(e progress.Event) string {
+	line := label(e.Phase, e.Item) + ": failed after " + Duration(e.Elapsed)
+	if e.Err != nil {
+		text, _, _ := strings.Cut(e.Err.Error(), "\n")
+		line += ": " + plain(Redact(text))
+	}
+	return line
+}
+
+// ofRows reports whether the items of a phase are tables whose rows pass by.
+func ofRows(phase string) bool { return phase == "data" || phase == "compare" }
+
+// label names an item, with its phase where that is not the usual one.
+func label(phase, item string) string {
+	if phase == "" || ofRows(phase) {
+		return plain(item)
+	}
+	return plain(phase) + " " + plain(item)
 }
 
 func (l *lines) tick(s progress.Snapshot) {

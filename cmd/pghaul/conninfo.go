@@ -1,0 +1,196 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// settings are connection parameters by libpq's keywords.
+type settings map[string]string
+
+// isConnString reports whether what stands in the place of a database name is
+// a connection string, by libpq's rule.
+func isConnString(s string) bool {
+	return strings.HasPrefix(s, "postgres://") || strings.HasPrefix(s, "postgresql://") || strings.Contains(s, "=")
+}
+
+// parseConnString reads a URL or a keyword/value string as libpq does. Its
+// errors never quote values, since any of them could be a mislaid password.
+func parseConnString(s string) (settings, error) {
+	if strings.IndexByte(s, 0) >= 0 {
+		return nil, errors.New("connection string holds a NUL byte")
+	}
+	for _, scheme := range []string{"postgres://", "postgresql://"} {
+		if rest, ok := strings.CutPrefix(s, scheme); ok {
+			return parseURL(rest)
+		}
+	}
+	return parseKeywords(s)
+}
+
+const space = " \t\n\r\v\f"
+
+func parseKeywords(s string) (settings, error) {
+	set := make(settings)
+	for {
+		s = strings.TrimLeft(s, space)
+		if s == "" {
+			return set, nil
+		}
+		end := strings.IndexAny(s, "="+space)
+		if end < 0 {
+			return nil, errors.New(`connection string: a keyword without "=" at its end`)
+		}
+		key := s[:end]
+		s = strings.TrimLeft(s[end:], space)
+		if key == "" || !strings.HasPrefix(s, "=") {
+			return nil, fmt.Errorf(`connection string: missing "=" after keyword %d`, len(set)+1)
+		}
+		value, rest, err := keywordValue(strings.TrimLeft(s[1:], space))
+		if err != nil {
+			return nil, fmt.Errorf("connection string: value of %q: %w", key, err)
+		}
+		set[key], s = value, rest
+	}
+}
+
+// keywordValue reads one value, quoted or not. A backslash takes whatever
+// follows it literally.
+func keywordValue(s string) (value, rest string, err error) {
+	quoted := strings.HasPrefix(s, "'")
+	if quoted {
+		s = s[1:]
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\':
+			if i++; i < len(s) {
+				b.WriteByte(s[i])
+			}
+		case quoted && c == '\'':
+			return b.String(), s[i+1:], nil
+		case !quoted && strings.IndexByte(space, c) >= 0:
+			return b.String(), s[i:], nil
+		default:
+			b.WriteByte(c)
+		}
+	}
+	if quoted {
+		return "", "", errors.New("quote is not closed")
+	}
+	return b.String(), "", nil
+}
+
+// parseURL reads what follows the scheme: [user[:password]@][host[:port][,...]][/dbname][?key=value&...].
+func parseURL(s string) (settings, error) {
+	set := make(settings)
+	if i := strings.IndexAny(s, "@/"); i >= 0 && s[i] == '@' {
+		user, password, _ := strings.Cut(s[:i], ":")
+		s = s[i+1:]
+		if err := errors.Join(set.unescape("user", user), set.unescape("password", password)); err != nil {
+			return nil, err
+		}
+	}
+	s, query, _ := strings.Cut(s, "?")
+	authority, db, _ := strings.Cut(s, "/")
+	if strings.Contains(authority, "@") {
+		return nil, errors.New(`URL: more than one "@": write an "@" in a user name or password as %40`)
+	}
+	if err := set.hosts(authority); err != nil {
+		return nil, err
+	}
+	if err := set.unescape("dbname", db); err != nil {
+		return nil, err
+	}
+	if query == "" {
+		return set, nil
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		key, value, found := strings.Cut(pair, "=")
+		name, err := url.PathUnescape(key)
+		if err != nil || name == "" || !found || strings.IndexByte(value, '=') >= 0 {
+			return nil, errors.New("URL: parameters must be of the form name=value, joined by &")
+		}
+		if name == "ssl" && value == "true" { // JDBC's word, which libpq takes too
+			name, value = "sslmode", "require"
+		}
+		delete(set, name) // an empty value, too, replaces what came before
+		if err := set.unescape(name, value); err != nil {
+			return nil, err
+		}
+	}
+	return set, nil
+}
+
+// unescape stores a percent-encoded value unless it is empty.
+func (set settings) unescape(key, value string) error {
+	if value == "" {
+		return nil
+	}
+	text, err := url.PathUnescape(value)
+	if err != nil || strings.IndexByte(text, 0) >= 0 {
+		return fmt.Errorf(`URL: the %s is not well encoded: write "%%" itself as %%25`, key)
+	}
+	set[key] = text
+	return nil
+}
+
+// errPort does not quote the port: it may be half of a password.
+var errPort = errors.New(`URL: the port is not a number: write ":", "/", "@" and "?" in a user name or password as %3A, %2F, %40 and %3F`)
+
+// hosts reads host[:port][,host[:port]...], hosts in brackets being IPv6.
+func (set settings) hosts(s string) error {
+	if s == "" {
+		return nil
+	}
+	var hosts, ports []string
+	anyPort := false
+	for item := range strings.SplitSeq(s, ",") {
+		host, port := item, ""
+		if strings.HasPrefix(item, "[") {
+			end := strings.IndexByte(item, ']')
+			if end < 0 {
+				return errors.New(`URL: an IPv6 address misses its "]"`)
+			}
+			host, port = item[1:end], item[end+1:]
+			if port != "" && port[0] != ':' {
+				return errors.New(`URL: only a port may follow the "]" of an IPv6 address`)
+			}
+			port = strings.TrimPrefix(port, ":")
+		} else {
+			host, port, _ = strings.Cut(item, ":")
+		}
+		name, err := url.PathUnescape(host)
+		if err != nil {
+			return errors.New("URL: a host is not well encoded")
+		}
+		if strings.Trim(port, "0123456789") != "" {
+			return errPort
+		}
+		anyPort = anyPort || port != ""
+		hosts, ports = append(hosts, name), append(ports, port)
+	}
+	if host := strings.Join(hosts, ","); host != "" {
+		set["host"] = host
+	}
+	if anyPort {
+		set["port"] = strings.Join(ports, ",")
+	}
+	return nil
+}
+
+// String writes the settings as a keyword/value string that pgx and libpq read
+// back. It holds the password: it is for parsers, never for people.
+func (set settings) String() string {
+	var b strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(set)) {
+		value := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(set[key])
+		fmt.Fprintf(&b, "%s='%s' ", key, value)
+	}
+	return b.String()
+}

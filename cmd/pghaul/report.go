@@ -1,0 +1,275 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/spf13/pflag"
+
+	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
+	"github.com/pghaul/pghaul/dump"
+	"github.com/pghaul/pghaul/restore"
+	"github.com/pghaul/pghaul/verify"
+)
+
+// What follows is the schema of --report-json and of verify --format json.
+// docs/json-output.md is its contract: fields are added, never changed. It is
+// kept apart from the library's types, so that those may change.
+
+func addReportFlag(f *pflag.FlagSet, g *globals) {
+	f.StringVar(&g.reportJSON, "report-json", "", "write what was done as JSON to `FILE`")
+}
+
+type jsonReport struct {
+	SchemaVersion int       `json:"schema_version"`
+	Tool          string    `json:"tool"`
+	Command       string    `json:"command"`
+	Started       time.Time `json:"started"`
+	Finished      time.Time `json:"finished"`
+	Status        string    `json:"status"` // complete, incomplete, failed, interrupted
+	ExitStatus    int       `json:"exit_status"`
+	Error         string    `json:"error,omitempty"`
+	Result        any       `json:"result"` // nil when the run failed before there was one
+}
+
+type jsonPhase struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+type jsonSkipped struct {
+	Kind   string `json:"kind"`
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+type jsonDump struct {
+	Archive  string        `json:"archive"`
+	Snapshot string        `json:"snapshot"`
+	LSN      string        `json:"lsn,omitempty"`
+	Entries  int           `json:"entries"`
+	Tables   int           `json:"tables"`
+	Rows     int64         `json:"rows"`
+	Bytes    int64         `json:"bytes"`
+	Stored   int64         `json:"stored_bytes"`
+	Skipped  []jsonSkipped `json:"skipped"`
+	Warnings []string      `json:"warnings"`
+	Seconds  float64       `json:"seconds"`
+	Phases   []jsonPhase   `json:"phases"`
+}
+
+type jsonFailure struct {
+	Entry    int    `json:"entry"`
+	Kind     string `json:"kind"`
+	Name     string `json:"name"`
+	SQL      string `json:"sql,omitempty"`
+	Line     int    `json:"line,omitempty"`
+	Error    string `json:"error"`
+	SQLState string `json:"sqlstate,omitempty"`
+	Message  string `json:"message,omitempty"`
+	Detail   string `json:"detail,omitempty"`
+	Hint     string `json:"hint,omitempty"`
+}
+
+type jsonRestore struct {
+	Restored int           `json:"restored"`
+	Rows     int64         `json:"rows"`
+	Bytes    int64         `json:"bytes"`
+	Failed   []jsonFailure `json:"failed"`
+	Skipped  []jsonSkipped `json:"skipped"`
+	Warnings []string      `json:"warnings"`
+	Seconds  float64       `json:"seconds"`
+	Phases   []jsonPhase   `json:"phases"`
+}
+
+type jsonSide struct {
+	Rows   int64  `json:"rows"`
+	Digest string `json:"digest,omitempty"`
+}
+
+type jsonTable struct {
+	Schema  string    `json:"schema"`
+	Name    string    `json:"name"`
+	Source  *jsonSide `json:"source"` // null: not there
+	Target  *jsonSide `json:"target"`
+	Problem string    `json:"problem,omitempty"`
+	Equal   bool      `json:"equal"`
+}
+
+type jsonPosition struct {
+	LastValue int64 `json:"last_value"`
+	IsCalled  bool  `json:"is_called"`
+}
+
+type jsonSequence struct {
+	Schema  string        `json:"schema"`
+	Name    string        `json:"name"`
+	Source  *jsonPosition `json:"source"` // null: not there
+	Target  *jsonPosition `json:"target"`
+	Problem string        `json:"problem,omitempty"`
+	Equal   bool          `json:"equal"`
+}
+
+type jsonVerify struct {
+	Equal     bool           `json:"equal"`
+	Snapshot  string         `json:"snapshot"`
+	Tables    []jsonTable    `json:"tables"`
+	Sequences []jsonSequence `json:"sequences"`
+	Seconds   float64        `json:"seconds"`
+}
+
+// A reportFile is where --report-json goes. A nil *reportFile goes nowhere.
+type reportFile struct {
+	path    string
+	file    *os.File
+	command string
+	started time.Time
+}
+
+// openReport makes the file before the run, so that a mistyped path does not
+// come to light hours later.
+func (g *globals) openReport(command string) (*reportFile, error) {
+	if g.reportJSON == "" {
+		return nil, nil
+	}
+	file, err := os.Create(g.reportJSON)
+	if err != nil {
+		return nil, usagef("--report-json: %v", err)
+	}
+	return &reportFile{g.reportJSON, file, command, time.Now()}, nil
+}
+
+// close writes the report of a run that ended with err, and returns err, or
+// what went wrong with the file.
+func (f *reportFile) close(ctx context.Context, result any, err error) error {
+	if f == nil {
+		return err
+	}
+	code := exitCode(ctx, err)
+	r := jsonReport{
+		SchemaVersion: 1, Tool: toolName(), Command: f.command, Started: f.started, Finished: time.Now(),
+		Status: status(code), ExitStatus: code, Result: result,
+	}
+	if err != nil && !errors.Is(err, errIncomplete) {
+		r.Error = ui.Redact(explain(ctx, err).Text)
+	}
+	text, jsonErr := json.MarshalIndent(r, "", "  ")
+	if jsonErr == nil {
+		_, jsonErr = f.file.Write(append(text, '\n'))
+	}
+	if closeErr := f.file.Close(); jsonErr == nil {
+		jsonErr = closeErr
+	}
+	if jsonErr != nil {
+		jsonErr = fmt.Errorf("write report %s: %w", f.path, jsonErr)
+		return errors.Join(err, jsonErr)
+	}
+	return err
+}
+
+func skipped[T any](list []T, fields func(T) (kind, name, reason string)) []jsonSkipped {
+	out := make([]jsonSkipped, len(list))
+	for i, item := range list {
+		out[i].Kind, out[i].Name, out[i].Reason = fields(item)
+	}
+	return out
+}
+
+func dumpReport(r *dump.Report) any {
+	if r == nil {
+		return nil
+	}
+	return jsonDump{
+		Archive: r.Dir, Snapshot: r.Snapshot, LSN: r.LSN, Entries: r.Entries, Tables: r.Tables,
+		Rows: r.Rows, Bytes: r.Bytes, Stored: r.Stored, Seconds: r.Elapsed.Seconds(),
+		Skipped:  skipped(r.Skipped, func(s archive.Skipped) (string, string, string) { return s.Kind, s.Name, s.Reason }),
+		Warnings: append([]string{}, r.Warnings...),
+		Phases:   dumpPhases(r.Phases),
+	}
+}
+
+func dumpPhases(list []dump.Phase) []jsonPhase {
+	out := make([]jsonPhase, len(list))
+	for i, p := range list {
+		out[i] = jsonPhase{p.Name, p.Elapsed.Seconds()}
+	}
+	return out
+}
+
+func restoreReport(r *restore.Report) any {
+	if r == nil {
+		return nil
+	}
+	out := jsonRestore{
+		Restored: r.Restored, Rows: r.Rows, Bytes: r.Bytes, Seconds: r.Elapsed.Seconds(),
+		Failed:   make([]jsonFailure, len(r.Failed)),
+		Skipped:  skipped(r.Skipped, func(s restore.Skipped) (string, string, string) { return s.Kind, s.Name, s.Reason }),
+		Warnings: append([]string{}, r.Warnings...),
+		Phases:   restorePhases(r.Phases),
+	}
+	for i, e := range r.Failed {
+		f := jsonFailure{
+			Entry: e.ID, Kind: e.Kind, Name: e.Name, SQL: ui.Redact(e.SQL), Line: e.Line,
+			Error: ui.Redact(e.Err.Error()),
+		}
+		if pe, ok := errors.AsType[*pgconn.PgError](e.Err); ok {
+			f.SQLState, f.Message, f.Detail, f.Hint = pe.Code, pe.Message, pe.Detail, pe.Hint
+		}
+		out.Failed[i] = f
+	}
+	return out
+}
+
+func restorePhases(list []restore.Phase) []jsonPhase {
+	out := make([]jsonPhase, len(list))
+	for i, p := range list {
+		out[i] = jsonPhase{p.Name, p.Elapsed.Seconds()}
+	}
+	return out
+}
+
+func verifyReport(r *verify.Report, digests bool) any {
+	if r == nil {
+		return nil
+	}
+	out := jsonVerify{
+		Equal: r.Equal(), Snapshot: r.Snapshot, Seconds: r.Elapsed.Seconds(),
+		Tables: make([]jsonTable, len(r.Tables)), Sequences: make([]jsonSequence, len(r.Sequences)),
+	}
+	for i, t := range r.Tables {
+		out.Tables[i] = jsonTable{
+			Schema: t.Schema, Name: t.Name, Problem: t.Problem, Equal: t.Equal,
+			Source: side(t.Source, digests), Target: side(t.Target, digests),
+		}
+	}
+	for i, s := range r.Sequences {
+		out.Sequences[i] = jsonSequence{
+			Schema: s.Schema, Name: s.Name, Problem: s.Problem, Equal: s.Equal, Source: position(s.Source), Target: position(s.Target),
+		}
+	}
+	return out
+}
+
+// phaseTimes tells where the time went: " (catalog 0.1 s, data 0.2 s)".
+func phaseTimes(phases []jsonPhase) string {
+	if len(phases) == 0 {
+		return ""
+	}
+	parts := make([]string, len(phases))
+	for i, p := range phases {
+		parts[i] = p.Name + " " + ui.Duration(time.Duration(p.Seconds*float64(time.Second)))
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+// summaries reports whether a line at the end tells what was done.
+func (g *globals) summaries() bool {
+	return g.logFormat == "text" && g.progress != string(ui.None) && g.progress != string(ui.JSON)
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/pghaul/pghaul/internal/pgtest"
+)
+
+// runAsCommand makes the test binary behave as the command itself.
+const runAsCommand = "PGHAUL_TEST_RUN_AS_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(runAsCommand) != "" {
+		main()
+		return
+	}
+	pgtest.Main(m)
+}
+
+// scriptEnv puts the command on the path of a script.
+func scriptEnv(env *testscript.Env) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	bin := filepath.Join(env.WorkDir, ".bin")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		return err
+	}
+	if err := os.Symlink(self, filepath.Join(bin, "pghaul")); err != nil {
+		return err
+	}
+	env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+	env.Setenv(runAsCommand, "1")
+	env.Setenv("HOME", env.WorkDir)
+	env.Setenv("LC_ALL", "C.UTF-8")
+	return nil
+}
+
+// TestScripts runs the stories that need no server.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", Setup: scriptEnv, RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+	})
+}
+
+// TestStories runs those that need one, on the newest version under test.
+func TestStories(t *testing.T) {
+	majors := pgtest.Versions(t)
+	server := pgtest.Start(t, majors[len(majors)-1])
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/story", RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOST", server.Host)
+			env.Setenv("PORT", strconv.Itoa(server.Port))
+			env.Setenv("USER", server.Superuser)
+			return scriptEnv(env)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			// database VAR makes a database; $VAR is its URL and $VAR_NAME its name.
+			"database": func(ts *testscript.TestScript, _ bool, args []string) {
+				name := server.Database(t)
+				ts.Setenv(args[0], server.DSN(name))
+				ts.Setenv(args[0]+"_NAME", name)
+			},
+			// sql VAR FILE runs a script in a database.
+			"sql": func(ts *testscript.TestScript, _ bool, args []string) {
+				server.Exec(t, ts.Getenv(args[0]+"_NAME"), ts.ReadFile(args[1]))
+			},
+			// query VAR SQL prints what a query returns, for stdout.
+			"query": func(ts *testscript.TestScript, _ bool, args []string) {
+				_, err := ts.Stdout().Write([]byte(server.Text(t, ts.Getenv(args[0]+"_NAME"), args[1]) + "\n"))
+				ts.Check(err)
+			},
+		},
+	})
+}
+
+// exits STATUS COMMAND... runs a command that must end with this exit status.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS COMMAND [ARG...]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	if err != nil {
+		text, found := strings.CutPrefix(err.Error(), "exit status ")
+		if got, err = strconv.Atoi(text); !found || err != nil {
+			ts.Fatalf("%s: not an exit status", text)
+		}
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit status %d, want %s", got, args[0])
+	}
+}
