@@ -151,7 +151,7 @@ func (set settings) hosts(s string) error {
 	var hosts, ports []string
 	anyPort := false
 	for item := range strings.SplitSeq(s, ",") {
-		host, port := item, ""
+		var host, port string
 		if strings.HasPrefix(item, "[") {
 			end := strings.IndexByte(item, ']')
 			if end < 0 {

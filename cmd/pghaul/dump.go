@@ -137,7 +137,7 @@ func runDump(ctx context.Context, o *dumpFlags, g *globals, args []string) error
 	}
 	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "dumping")
 	defer front.Stop()
-	o.Options.Tool, o.Options.Logger, o.Options.Progress = toolName(), g.log, front.Tracker
+	o.Tool, o.Logger, o.Progress = toolName(), g.log, front.Tracker
 	o.Encoding = cmp.Or(o.Encoding, source.encoding)
 	r, err := dump.Run(ctx, source.config, o.Options)
 	front.Stop()

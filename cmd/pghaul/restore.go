@@ -146,7 +146,7 @@ func (o *restoreFlags) restore(ctx context.Context, g *globals, path string) (r 
 	}
 	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "restoring")
 	defer front.Stop()
-	o.Options.Logger, o.Options.Progress = g.log, front.Tracker
+	o.Logger, o.Progress = g.log, front.Tracker
 	r, err = restore.Run(ctx, target.config, source, o.Options)
 	front.Stop()
 	if r != nil {

@@ -102,7 +102,7 @@ func (o *verifyFlags) verify(ctx context.Context, g *globals) (*verify.Report, e
 	}
 	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "comparing")
 	defer front.Stop()
-	o.Options.Logger, o.Options.Progress = g.log, front.Tracker
+	o.Logger, o.Progress = g.log, front.Tracker
 	r, err := verify.Run(ctx, ends[0].config, ends[1].config, o.Options)
 	front.Stop()
 	if err != nil {

@@ -35,12 +35,12 @@ func (v *vt) Write(p []byte) (int, error) {
 	for s := string(p); s != ""; {
 		if m := escape.FindStringSubmatch(s); m != nil {
 			s = s[len(m[0]):]
-			switch {
-			case m[2] == "A":
+			switch m[2] {
+			case "A":
 				n := 0
 				fmt.Sscan(m[1], &n)
 				v.r = max(0, v.r-n)
-			case m[2] == "J":
+			case "J":
 				v.rows = v.rows[:min(len(v.rows), v.r+1)]
 				if v.r < len(v.rows) {
 					v.rows[v.r] = v.rows[v.r][:min(v.c, len(v.rows[v.r]))]
