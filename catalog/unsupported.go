@@ -42,7 +42,7 @@ func (l *loader) unsupportedQuery() query {
 	selects = append(selects,
 		"SELECT 0::pg_catalog.oid, 0::pg_catalog.oid, 'USER MAPPING', 0::pg_catalog.oid, m.usename || ' SERVER ' || m.srvname FROM pg_catalog.pg_user_mappings m",
 		"SELECT s.classoid, s.objoid, 'SECURITY LABEL', 0::pg_catalog.oid, s.objtype || ' ' || s.objname FROM pg_catalog.pg_seclabels s WHERE s.objoid >= 16384 AND s.objtype NOT IN ('role', 'database', 'tablespace')",
-		"SELECT 0::pg_catalog.oid, x.oid, 'SUBSCRIPTION', 0::pg_catalog.oid, x.subname::text FROM pg_catalog.pg_subscription x WHERE x.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())")
+		"SELECT 0::pg_catalog.oid, 0::pg_catalog.oid, 'SUBSCRIPTION', 0::pg_catalog.oid, x.subname::text FROM pg_catalog.pg_subscription x WHERE x.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())")
 	return query{
 		what: "objects of other kinds",
 		sql:  strings.Join(selects, "\nUNION ALL ") + "\nORDER BY 3, 4, 5",
