@@ -145,17 +145,17 @@ func runDump(ctx context.Context, o *dumpFlags, g *globals, args []string) error
 		return rep.close(ctx, dumpReport(r), err)
 	}
 	for _, w := range r.Warnings {
-		g.printf("pghaul: warning: %s", w)
+		g.warn("%s", w)
 	}
 	for _, s := range r.Skipped {
-		g.printf("pghaul: warning: not dumped: %s %s: %s", s.Kind, s.Name, s.Reason)
+		g.warn("not dumped: %s %s: %s", s.Kind, s.Name, s.Reason)
 	}
 	if g.summaries() {
 		g.printf("dumped %s of %s, %s → %s in %s%s", ui.Plural(r.Rows, "row"), ui.Plural(int64(r.Tables), "table"),
 			ui.Bytes(r.Bytes), ui.Bytes(r.Stored), ui.Duration(r.Elapsed), phaseTimes(dumpPhases(r.Phases)))
 	}
 	if !r.Complete() {
-		g.printf("pghaul: warning: %s not in the archive", ui.Plural(int64(len(r.Skipped)), "object"))
+		g.warn("%s not in the archive", ui.Plural(int64(len(r.Skipped)), "object"))
 		err = errIncomplete
 	}
 	return rep.close(ctx, dumpReport(r), err)

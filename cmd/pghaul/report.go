@@ -215,16 +215,20 @@ func restoreReport(r *restore.Report) any {
 		Phases:   restorePhases(r.Phases),
 	}
 	for i, e := range r.Failed {
-		f := jsonFailure{
-			Entry: e.ID, Kind: e.Kind, Name: e.Name, SQL: ui.Redact(e.SQL), Line: e.Line,
-			Error: ui.Redact(e.Err.Error()),
-		}
-		if pe, ok := errors.AsType[*pgconn.PgError](e.Err); ok {
-			f.SQLState, f.Message, f.Detail, f.Hint = pe.Code, pe.Message, pe.Detail, pe.Hint
-		}
-		out.Failed[i] = f
+		out.Failed[i] = failureReport(e)
 	}
 	return out
+}
+
+func failureReport(e *restore.StepError) jsonFailure {
+	f := jsonFailure{
+		Entry: e.ID, Kind: e.Kind, Name: e.Name, SQL: ui.Redact(e.SQL), Line: e.Line,
+		Error: ui.Redact(e.Err.Error()),
+	}
+	if pe, ok := errors.AsType[*pgconn.PgError](e.Err); ok {
+		f.SQLState, f.Message, f.Detail, f.Hint = pe.Code, pe.Message, pe.Detail, pe.Hint
+	}
+	return f
 }
 
 func restorePhases(list []restore.Phase) []jsonPhase {

@@ -173,13 +173,13 @@ func cmpErr(first, second error) error {
 // err.
 func (g *globals) tellRestore(r *restore.Report, err error) {
 	for _, w := range r.Warnings {
-		g.printf("pghaul: warning: %s", w)
+		g.warn("%s", w)
 	}
 	for _, e := range r.Failed {
-		g.printf("%s", failure(e))
+		g.tellFailure(e)
 	}
 	for _, s := range r.Skipped {
-		g.printf("pghaul: warning: skipped: %s %s: %s", s.Kind, s.Name, s.Reason)
+		g.warn("skipped: %s %s: %s", s.Kind, s.Name, s.Reason)
 	}
 	if g.summaries() {
 		g.printf("restored %s, %s in %s%s", ui.Plural(r.Rows, "row"), ui.Bytes(r.Bytes), ui.Duration(r.Elapsed),
@@ -191,8 +191,24 @@ func (g *globals) tellRestore(r *restore.Report, err error) {
 		if n := len(r.Skipped); n > 0 {
 			line += fmt.Sprintf(", %s skipped because of that", ui.Count(int64(n)))
 		}
-		g.printf("pghaul: warning: %s", line)
+		g.warn("%s", line)
 	}
+}
+
+// tellFailure tells a failed step, in JSON with the fields of a report.
+func (g *globals) tellFailure(e *restore.StepError) {
+	if g.logFormat != "json" {
+		g.printf("%s", failure(e))
+		return
+	}
+	f := failureReport(e)
+	attrs := []any{"entry", f.Entry, "kind", f.Kind, "name", f.Name}
+	for _, a := range [][2]string{{"sqlstate", f.SQLState}, {"detail", f.Detail}, {"hint", f.Hint}, {"sql", f.SQL}} {
+		if a[1] != "" {
+			attrs = append(attrs, a[0], a[1])
+		}
+	}
+	g.log.Error(f.Error, attrs...)
 }
 
 const (

@@ -83,6 +83,9 @@ func (g *globals) fail(ctx context.Context, err error) {
 	}
 }
 
+// warn tells of something that did not go as it should have.
+func (g *globals) warn(format string, args ...any) { g.log.Warn(fmt.Sprintf(format, args...)) }
+
 // printf writes a line for people to stderr, without what could be a password.
 func (g *globals) printf(format string, args ...any) {
 	g.screen.Printf("%s", ui.Redact(fmt.Sprintf(format, args...)))
@@ -111,13 +114,15 @@ strings, URLs, PG* environment variables, .pgpass and service files.`,
 			}
 			return cmd.Help()
 		},
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return g.prepare(cmd) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return g.prepare(cmd.Flags().Changed("log-format"))
+		},
 	}
 	f := root.PersistentFlags()
 	f.SortFlags = false
 	f.CountVarP(&g.verbose, "verbose", "v", "``tell what is done, a line for each object; twice for more")
 	f.StringVar(&g.progress, "progress", g.progress, "how to show progress on stderr: `auto`, bar, plain, json or none")
-	f.StringVar(&g.logFormat, "log-format", g.logFormat, "how to write messages to stderr: `text` or json")
+	f.StringVar(&g.logFormat, "log-format", g.logFormat, "how to write messages to stderr: `text` or json; json with --progress json")
 	// -h is --host, as in every program of PostgreSQL.
 	f.BoolP("help", "?", false, "show this help and exit")
 	f.BoolP("version", "V", false, "show the version and exit")
@@ -145,8 +150,12 @@ func unknownCommand(root *cobra.Command, given string) error {
 	return usagef("there is no command %q", ui.Redact(given))
 }
 
-// prepare checks the shared flags and makes the logger.
-func (g *globals) prepare(*cobra.Command) error {
+// prepare checks the shared flags and makes the logger. Who wants progress as
+// JSON wants every line of stderr so, unless the format of messages is given.
+func (g *globals) prepare(formatGiven bool) error {
+	if g.progress == string(ui.JSON) && !formatGiven {
+		g.logFormat = "json"
+	}
 	if !slices.Contains(ui.Modes, ui.Mode(g.progress)) {
 		given := g.progress
 		g.progress = string(ui.None)

@@ -47,7 +47,7 @@ func (m *meter) add(s progress.Snapshot) speed {
 	}
 	// The rest is estimated from the whole run, which is steadier.
 	if todo := s.ExpectedBytes - s.Completed; s.Completed > 0 && todo > 0 && s.Elapsed > time.Second {
-		v.left = time.Duration(float64(s.Elapsed) * float64(todo) / float64(s.Completed))
+		v.left = time.Duration(float64(s.Elapsed) * float64(todo) / float64(s.Completed)).Round(time.Second)
 	}
 	return v
 }

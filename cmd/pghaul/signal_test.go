@@ -1,0 +1,79 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pghaul/pghaul/internal/pgtest"
+)
+
+// A dump that waits for a lock can be interrupted, gives up by itself if it is
+// told to, and leaves nothing behind either way.
+func TestInterruptedDump(t *testing.T) {
+	majors := pgtest.Versions(t)
+	s := pgtest.Start(t, majors[len(majors)-1])
+	db := s.Database(t)
+	s.Exec(t, db, "CREATE TABLE held (i int)")
+	holder := s.Conn(t, db)
+	if _, err := holder.Exec(t.Context(), "BEGIN; LOCK TABLE held IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	const waiting = `SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relname = 'held' AND NOT l.granted`
+	start := func(t *testing.T, args ...string) (cmd *exec.Cmd, out *bytes.Buffer, dir string) {
+		t.Helper()
+		dir = filepath.Join(t.TempDir(), "out")
+		cmd = exec.Command(os.Args[0], append([]string{"dump", "-d", s.DSN(db), "-f", dir}, args...)...)
+		cmd.Env = append(os.Environ(), runAsCommand+"=1")
+		out = new(bytes.Buffer)
+		cmd.Stdout, cmd.Stderr = out, out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill() }) // if it still runs
+		return cmd, out, dir
+	}
+	check := func(t *testing.T, cmd *exec.Cmd, out *bytes.Buffer, dir string, status int, says string) {
+		t.Helper()
+		_ = cmd.Wait()
+		if got := cmd.ProcessState.ExitCode(); got != status || !strings.Contains(out.String(), says) {
+			t.Errorf("exit status %d, want %d and %q:\n%s", got, status, says, out)
+		}
+		if _, err := os.Stat(dir); !os.IsNotExist(err) {
+			t.Errorf("%s was left behind: %v", dir, err)
+		}
+	}
+	for _, c := range []struct {
+		signal syscall.Signal
+		status int
+		says   string
+	}{
+		{syscall.SIGINT, 130, "pghaul: error: interrupted"},
+		{syscall.SIGTERM, 143, "pghaul: error: terminated"},
+	} {
+		t.Run(c.signal.String(), func(t *testing.T) {
+			cmd, out, dir := start(t)
+			for deadline := time.Now().Add(30 * time.Second); s.Text(t, db, waiting) == "0"; {
+				if time.Now().After(deadline) {
+					t.Fatalf("the dump does not come to wait for the lock:\n%s", out)
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+			if err := cmd.Process.Signal(c.signal); err != nil {
+				t.Fatal(err)
+			}
+			check(t, cmd, out, dir, c.status, c.says)
+		})
+	}
+	t.Run("lock-wait-timeout", func(t *testing.T) {
+		cmd, out, dir := start(t, "--lock-wait-timeout", "0.2s")
+		check(t, cmd, out, dir, 1, "held")
+	})
+}
