@@ -20,6 +20,7 @@
 package pgtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -54,7 +55,13 @@ type once struct {
 
 // Main runs the tests of a package and stops its servers. The checks run after
 // that, for instance for leaked goroutines; an error of theirs fails the run.
+//
+// Examples are skipped where their server cannot be had.
 func Main(m *testing.M, checks ...func() error) {
+	if err := skipExamples(); err != nil {
+		fmt.Fprintln(os.Stderr, "pgtest:", err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	if err := stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "pgtest:", err)
@@ -127,9 +134,15 @@ func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 // identifier, change settings, or make roles whose names others could use.
 func Start(tb testing.TB, major int) *Server {
 	tb.Helper()
+	s, err := start(tb.Context(), major)
+	require(tb, err)
+	return &Server{s}
+}
+
+func start(ctx context.Context, major int) (*pgserver.Server, error) {
 	f, err := fleet()
 	if err != nil {
-		tb.Fatal(err)
+		return nil, err
 	}
 	shared.mu.Lock()
 	o := shared.servers[major]
@@ -138,9 +151,8 @@ func Start(tb testing.TB, major int) *Server {
 		shared.servers[major] = o
 	}
 	shared.mu.Unlock()
-	o.Do(func() { o.server, o.err = f.Start(tb.Context(), major, Options{Template: true}) })
-	require(tb, o.err)
-	return &Server{o.server}
+	o.Do(func() { o.server, o.err = f.Start(ctx, major, Options{Template: true}) })
+	return o.server, o.err
 }
 
 // require ends the test for err: what the machine lacks skips it, but fails in
@@ -264,11 +276,19 @@ func Shared(tb testing.TB, name string) string {
 }
 
 // TempDir is a directory below /tmp that every user can read, removed when the
-// test ends. Archives for the client tools belong there: some installations of
-// them see nothing else of the file system.
+// test or its process ends. Archives for the client tools belong there: some
+// installations of them see nothing else of the file system.
 func TempDir(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("/tmp", "pghaul-test-") //nolint:usetesting // tb.TempDir is private and follows TMPDIR
+	f, err := fleet()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	parent := f.Dir()
+	if !strings.HasPrefix(parent, "/tmp/") {
+		parent = "/tmp"
+	}
+	dir, err := os.MkdirTemp(parent, "pghaul-test-") //nolint:usetesting // tb.TempDir is private and follows TMPDIR
 	if err != nil {
 		tb.Fatal(err)
 	}
