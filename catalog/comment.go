@@ -126,7 +126,7 @@ func (l *loader) schemaComment(s *Schema) {
 	for _, c := range l.comments[s.ID] {
 		text = c.text
 	}
-	if l.opts.NoComments || s.Name != "public" && text == "" || s.Name == "public" && text == "standard public schema" {
+	if l.opts.NoComments || s.create && text == "" || !s.create && text == "standard public schema" {
 		return
 	}
 	l.comment(&s.Meta, "SCHEMA", "", quote.Ident(s.Name), text)

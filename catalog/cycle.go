@@ -168,11 +168,24 @@ func (l *loader) breakRing(ring []Object) {
 	}
 	m := ring[0].Info()
 	next := ring[0]
-	if len(ring) > 1 {
+	if len(ring) > 1 && onlyRows(ring) {
+		next = ring[1]
+		l.db.Warnings = append(l.db.Warnings, "these tables reference each other, so no order of their rows satisfies the foreign keys (restore with the constraints dropped or the triggers disabled): "+strings.Join(describe(ring), ", "))
+	} else if len(ring) > 1 {
 		next = ring[1]
 		l.db.Warnings = append(l.db.Warnings, "these objects depend on each other in a ring, which was cut at the first: "+strings.Join(describe(ring), ", "))
 	}
 	m.forget(next.Info().DumpID)
+}
+
+// onlyRows reports whether a ring is of tables' rows alone.
+func onlyRows(ring []Object) bool {
+	for _, o := range ring {
+		if _, ok := o.(*TableData); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 func contains(ring []Object, t *Relation) bool {

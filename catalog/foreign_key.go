@@ -50,3 +50,22 @@ func (k *Constraint) dependOnAttaches(x *Index) {
 		k.dependOnAttaches(a.child)
 	}
 }
+
+// orderRows makes the rows of a referencing table follow those of the table it
+// references, for dumps of rows alone: the constraints are there when they are
+// restored.
+func (l *loader) orderRows() {
+	if !l.opts.Select.DataOnly {
+		return
+	}
+	for _, o := range l.objs {
+		k, ok := o.(*Constraint)
+		if !ok || k.contype != 'f' {
+			continue
+		}
+		ref := l.rels[k.refTable]
+		if k.table.data != nil && ref != nil && ref.data != nil && ref != k.table {
+			k.table.data.dependOn(ref.data.DumpID)
+		}
+	}
+}

@@ -201,6 +201,7 @@ func (l *loader) define(ctx context.Context) error {
 	l.foreignKeyParents()
 	l.rowSecurity()
 	l.tableData()
+	l.orderRows()
 	l.largeObjectContents()
 	if err := l.run(ctx, l.dependQuery(), l.refreshQuery(), l.initPrivQuery(), l.columnACLQuery(), l.commentQuery(), l.sharedCommentQuery(), l.unsupportedQuery(), l.membershipQuery()); err != nil {
 		return err

@@ -38,7 +38,7 @@ type job struct {
 	table *table
 	part  int
 	where string // TID range; "" for the whole table
-	blobs *catalog.LargeObjects
+	blobs *blobs
 	cost  int64
 }
 
@@ -86,7 +86,7 @@ func (r *run) plan(ctx context.Context, toc []archive.Entry) (jobs []job, tables
 		case *catalog.TableData:
 			list = append(list, o)
 		case *catalog.LargeObjects:
-			jobs = append(jobs, job{blobs: o, cost: int64(len(o.OIDs)) * 8192})
+			jobs = append(jobs, job{blobs: &blobs{group: o}, cost: int64(len(o.OIDs)) * 8192})
 		}
 	}
 	sizes, err := r.sizes(ctx, list)
@@ -134,7 +134,7 @@ func (r *run) work(ctx context.Context, p *pool, j job) error {
 
 func (j job) name() string {
 	if j.blobs != nil {
-		return "large objects " + j.blobs.Name
+		return "large objects " + j.blobs.group.Name
 	}
 	return j.table.data.QualifiedName()
 }

@@ -70,18 +70,19 @@ func comparable(t *testing.T, dir string) []entry {
 
 // compareWithPgDump dumps a database with pghaul and with pg_dump 18 and
 // reports every entry in which they differ, and any difference in order.
-func compareWithPgDump(t *testing.T, s *pgtest.Server, db string) {
+func compareWithPgDump(t *testing.T, s *pgtest.Server, db string, opts dump.Options, args ...string) {
 	t.Helper()
 	dir := pgtest.TempDir(t)
 	ours, theirs := filepath.Join(dir, "ours"), filepath.Join(dir, "theirs")
-	report, err := dump.Run(t.Context(), s.Config(t, db), dump.Options{Dir: ours, NoSync: true})
+	opts.Dir, opts.NoSync = ours, true
+	report, err := dump.Run(t.Context(), s.Config(t, db), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, x := range report.Skipped {
 		t.Errorf("skipped %s %s: %s", x.Kind, x.Name, x.Reason)
 	}
-	pgtest.Oracle(t).Dump(t, "-Fd", "-f", theirs, "-d", s.DSN(db))
+	pgtest.Oracle(t).Dump(t, append([]string{"-Fd", "-f", theirs, "-d", s.DSN(db)}, args...)...)
 	got, want := comparable(t, ours), comparable(t, theirs)
 	index := func(list []entry) map[string]entry {
 		m := map[string]entry{}
@@ -129,7 +130,7 @@ func TestEntriesEqualPgDump(t *testing.T) {
 			t.Run(strings.TrimSuffix(filepath.Base(f), ".sql"), func(t *testing.T) {
 				db := s.Database(t)
 				loadSince(t, s, db, f)
-				compareWithPgDump(t, s, db)
+				compareWithPgDump(t, s, db, dump.Options{})
 			})
 		}
 	})
@@ -163,7 +164,7 @@ func TestThirdParty(t *testing.T) {
 			s := pgtest.Start(t, 18)
 			db := s.Database(t)
 			s.Load(t, db, file)
-			compareWithPgDump(t, s, db)
+			compareWithPgDump(t, s, db, dump.Options{})
 		})
 	}
 }

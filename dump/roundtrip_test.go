@@ -1,0 +1,154 @@
+package dump_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/dump"
+	"github.com/pghaul/pghaul/internal/pgtest"
+	"github.com/pghaul/pghaul/restore"
+	"github.com/pghaul/pghaul/verify"
+)
+
+// haul dumps a database and returns the archive's directory.
+func haul(t *testing.T, s *pgtest.Server, db string, opts dump.Options) string {
+	t.Helper()
+	opts.Dir = filepath.Join(pgtest.TempDir(t), "archive")
+	opts.NoSync = true
+	report, err := dump.Run(t.Context(), s.Config(t, db), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range report.Skipped {
+		t.Errorf("skipped %s %s: %s", x.Kind, x.Name, x.Reason)
+	}
+	return opts.Dir
+}
+
+func restoreInto(t *testing.T, s *pgtest.Server, db, dir string) {
+	t.Helper()
+	r, err := archive.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	report, err := restore.Run(t.Context(), s.Config(t, db), restore.FromArchive(r), restore.Options{Jobs: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range report.Failed {
+		t.Errorf("%v\n%s", e, e.SQL)
+	}
+	for _, x := range report.Skipped {
+		t.Errorf("not restored: %s %s: %s", x.Kind, x.Name, x.Reason)
+	}
+}
+
+// sameContents fails unless pg_dump sees no difference and every row is equal.
+func sameContents(t *testing.T, source *pgtest.Server, db string, target *pgtest.Server, copied string) {
+	t.Helper()
+	oracle := pgtest.Oracle(t)
+	if source.Major == target.Major {
+		if d := cmp.Diff(oracle.SchemaText(t, source.DSN(db)), oracle.SchemaText(t, target.DSN(copied))); d != "" {
+			t.Errorf("pg_dump -s differs (-source +target):\n%s", d)
+		}
+	}
+	report, err := verify.Run(t.Context(), source.Config(t, db), target.Config(t, copied), verify.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range report.Tables {
+		if !x.Equal {
+			t.Errorf("%s.%s: source %v, target %v %s", x.Schema, x.Name, x.Source, x.Target, x.Problem)
+		}
+	}
+	for _, x := range report.Sequences {
+		if !x.Equal {
+			t.Errorf("sequence %s.%s: source %v, target %v", x.Schema, x.Name, x.Source, x.Target)
+		}
+	}
+	if got, want := largeObjects(t, target, copied), largeObjects(t, source, db); got != want {
+		t.Errorf("large objects: %s, want %s", got, want)
+	}
+}
+
+func largeObjects(t *testing.T, s *pgtest.Server, db string) string {
+	t.Helper()
+	return s.Text(t, db, `SELECT coalesce(string_agg(m.oid || ' ' || encode(sha256(lo_get(m.oid)), 'hex'), E'\n' ORDER BY m.oid), '') FROM pg_largeobject_metadata m`)
+}
+
+// TestRoundTrip takes every input through all three ways there are between
+// pghaul and PostgreSQL's own tools, on each server.
+func TestRoundTrip(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no input: %v", err)
+	}
+	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
+		for _, f := range files {
+			t.Run(strings.TrimSuffix(filepath.Base(f), ".sql"), func(t *testing.T) {
+				db := s.Database(t)
+				loadSince(t, s, db, f)
+				ours := haul(t, s, db, dump.Options{})
+				t.Run("pghaul to pghaul", func(t *testing.T) {
+					copied := s.DatabaseFrom(t, "template0")
+					restoreInto(t, s, copied, ours)
+					sameContents(t, s, db, s, copied)
+				})
+				if majors := pgtest.Versions(t); s.Major != majors[0] && s.Major != majors[len(majors)-1] {
+					return // the other two ways differ by server only at the ends of the range
+				}
+				t.Run("pghaul to pg_restore", func(t *testing.T) {
+					copied := s.DatabaseFrom(t, "template0")
+					if out, exit := pgtest.Oracle(t).Restore(t, "-d", s.DSN(copied), "-j", "2", ours); exit != 0 {
+						t.Errorf("pg_restore exits with %d:\n%s", exit, out)
+					}
+					sameContents(t, s, db, s, copied)
+				})
+				t.Run("pg_dump to pghaul", func(t *testing.T) {
+					theirs := filepath.Join(pgtest.TempDir(t), "theirs")
+					pgtest.Oracle(t).Dump(t, "-Fd", "--compress=zstd", "-f", theirs, "-d", s.DSN(db))
+					copied := s.DatabaseFrom(t, "template0")
+					restoreInto(t, s, copied, theirs)
+					sameContents(t, s, db, s, copied)
+				})
+			})
+		}
+	})
+}
+
+// TestUpward moves everything from the oldest server to the newest.
+func TestUpward(t *testing.T) {
+	majors := pgtest.Versions(t)
+	source, target := pgtest.Start(t, majors[0]), pgtest.Start(t, majors[len(majors)-1])
+	files, err := filepath.Glob("testdata/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".sql"), func(t *testing.T) {
+			db := source.Database(t)
+			loadSince(t, source, db, f)
+			copied := target.DatabaseFrom(t, "template0")
+			restoreInto(t, target, copied, haul(t, source, db, dump.Options{}))
+			sameContents(t, source, db, target, copied)
+		})
+	}
+}
+
+// TestLargeValues moves values of 100 MB.
+func TestLargeValues(t *testing.T) {
+	s := pgtest.Start(t, 18)
+	db := s.Database(t)
+	s.Exec(t, db, `CREATE TABLE big (id int, b bytea, t text);
+INSERT INTO big SELECT 1, decode(repeat('00ff5c0a', 26214400), 'hex'), 'x';
+INSERT INTO big SELECT 2, NULL, repeat(E'abc\\\t\n', 15000000);
+SELECT lo_from_bytea(77, decode(repeat('00ff5c0a', 5000000), 'hex')), lo_from_bytea(78, decode(repeat('00', 1048576), 'hex'));`)
+	copied := s.DatabaseFrom(t, "template0")
+	restoreInto(t, s, copied, haul(t, s, db, dump.Options{}))
+	sameContents(t, s, db, s, copied)
+}
