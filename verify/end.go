@@ -125,7 +125,7 @@ func (e *end) lock(ctx context.Context, tables []catalog.TableName) (gone []cata
 	for batch := range slices.Chunk(tables, lockBatch) {
 		lost, err := e.lockSome(ctx, batch)
 		if pg.Code(err) == "53200" {
-			e.log.Warn(fmt.Sprintf("%s: the server's lock table has room for %d of %d tables (max_locks_per_transaction); the others could be changed while they are read",
+			e.log.Warn(fmt.Sprintf("%s: only %d of %d tables are locked, the server's lock table is full (max_locks_per_transaction); a table that is truncated or dropped meanwhile shows as different",
 				e.name, locked, len(tables)))
 			return gone, nil
 		}

@@ -96,6 +96,26 @@ func TestLocks(t *testing.T) {
 	s.Exec(t, target, "DROP OWNED BY "+role)
 }
 
+// A server whose lock table is too small for the tables is compared all the
+// same, and the user is told.
+func TestLockTableFull(t *testing.T) {
+	t.Parallel()
+	s := pgtest.Private(t, newest(t).Major, pgtest.Options{Template: true, Settings: map[string]string{
+		"max_locks_per_transaction": "10", "max_connections": "12", "max_worker_processes": "0", "max_wal_senders": "0",
+	}})
+	source := s.Database(t)
+	s.Exec(t, source, `DO $$ BEGIN FOR i IN 1..1100 LOOP EXECUTE format('CREATE TABLE t%s AS SELECT %s AS x', i, i); COMMIT; END LOOP; END $$`)
+	target := s.DatabaseFrom(t, source)
+	s.Exec(t, target, "UPDATE t999 SET x = 0")
+	var log bytes.Buffer
+	r := compare(t, s.Config(t, source), s.Config(t, target), verify.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	wantDifferences(t, r, "table public.t999 1 1")
+	if len(r.Tables) != 1100 || !strings.Contains(log.String(), "of 1100 tables are locked") {
+		t.Errorf("%d tables; warned: %v", len(r.Tables), strings.Contains(log.String(), "are locked"))
+	}
+	t.Logf("compared in %v", r.Elapsed)
+}
+
 // Sessions that write meanwhile, at either end, disturb nothing.
 func TestSnapshots(t *testing.T) {
 	t.Parallel()
@@ -179,7 +199,7 @@ func (c *cutConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if c.left -= int64(n); c.left < 0 && err == nil && c.cuts.Load() < c.limit {
 		c.cuts.Add(1)
-		c.Conn.Close()
+		c.Close()
 		return 0, errors.New("cut on purpose")
 	}
 	return n, err

@@ -18,9 +18,13 @@ import (
 )
 
 // oldest and newest are servers of the first and the last version to test.
-func oldest(tb testing.TB) *pgtest.Server { return pgtest.Start(tb, pgtest.Versions(tb)[0]) }
+func oldest(tb testing.TB) *pgtest.Server {
+	tb.Helper()
+	return pgtest.Start(tb, pgtest.Versions(tb)[0])
+}
 
 func newest(tb testing.TB) *pgtest.Server {
+	tb.Helper()
 	v := pgtest.Versions(tb)
 	return pgtest.Start(tb, v[len(v)-1])
 }
