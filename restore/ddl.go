@@ -68,7 +68,7 @@ func (r *run) statements(ctx context.Context, w *worker, steps []int, done func(
 		}
 		if refused != nil && (m.main || worth(definition)) {
 			errs = append(errs, r.failure(s, m.sql, refused))
-			if r.opts.ExitOnError {
+			if r.opts.ExitOnError && s.Stage != StageDrop {
 				return done(m.step, errs)
 			}
 		}
@@ -106,6 +106,46 @@ func (r *run) note(s *Step, refused error) {
 func worth(definition error) bool {
 	switch pg.Code(definition) {
 	case "", "42P06", "42P07", "42710", "42723": // duplicate schema, table, object, function
+		return true
+	}
+	return false
+}
+
+// drop runs the steps that drop objects. An object that another one holds on to
+// is tried again after the rest, when that has gone and often has taken the
+// object with it: an index of a partition goes with its parent's.
+func (r *run) drop(ctx context.Context, w *worker, steps []int) error {
+	for again := false; len(steps) > 0; again = true {
+		var held []int
+		err := r.statements(ctx, w, steps, func(i int, errs []*StepError) error {
+			code := ""
+			if len(errs) > 0 {
+				code = pg.Code(errs[len(errs)-1])
+			}
+			switch {
+			case (code == "2BP01" || code == "42P16") && (!again || len(steps) > 1):
+				held = append(held, i)
+				return nil
+			case missing(code) && (again || r.opts.IfExists):
+				return r.record(i, nil)
+			}
+			return r.record(i, errs)
+		})
+		if err != nil {
+			return err
+		}
+		if again && len(held) == len(steps) { // nothing has moved
+			return r.statements(ctx, w, held, r.record)
+		}
+		steps = held
+	}
+	return nil
+}
+
+// missing says whether a statement was refused because its object is not there.
+func missing(code string) bool {
+	switch code {
+	case "3F000", "42P01", "42703", "42704", "42883": // schema, table, column, object, function
 		return true
 	}
 	return false

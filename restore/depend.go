@@ -23,7 +23,7 @@ func (p *planner) edges() {
 				refreshes = append(refreshes, i)
 				s.After = d.steps(s.Entry.After, i)
 			} else { // the last ones, in the archive's order
-				s.After = append(slices.Clone(refreshes), d.previous(i)...)
+				s.After = slices.Compact(append(slices.Clone(refreshes), d.previous(i)...))
 			}
 		}
 	}

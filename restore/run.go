@@ -177,6 +177,9 @@ func (r *run) serial(ctx context.Context, w *worker, stage Stage) error {
 	}
 	r.opts.Progress.Phase(string(stage))
 	defer r.time(stage)()
+	if stage == StageDrop {
+		return r.drop(ctx, w, steps)
+	}
 	return r.statements(ctx, w, steps, r.record)
 }
 

@@ -3,8 +3,8 @@ package restore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"strings"
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/copyproto"
@@ -68,10 +68,15 @@ func damaged(ctx context.Context, src Source, e *archive.Entry, part archive.Par
 	return nil
 }
 
-// describe names an entry as messages do: schema.tag, or the tag alone.
+// describe names an entry as messages do: schema.tag, or the tag alone. Tags of
+// comments and privileges begin with the kind of what they are about.
 func describe(e *archive.Entry) string {
-	if e.Namespace == "" {
+	switch {
+	case e.Namespace == "":
 		return e.Tag
+	case !satellite(e):
+		return e.Namespace + "." + e.Tag
 	}
-	return fmt.Sprintf("%s.%s", e.Namespace, e.Tag)
+	name := strings.TrimLeft(e.Tag, "ABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+	return e.Tag[:len(e.Tag)-len(name)] + e.Namespace + "." + name
 }

@@ -1,0 +1,308 @@
+package restore_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/copyproto"
+	"github.com/pghaul/pghaul/internal/pgtest"
+	"github.com/pghaul/pghaul/restore"
+)
+
+// convert makes an archive of ours of one that pg_dump made, with the rows of
+// each table in so many parts and in frames of a few rows.
+func convert(tb testing.TB, dir string, parts int, c archive.Compression) string {
+	tb.Helper()
+	must := func(err error) {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	in, err := archive.Open(dir)
+	must(err)
+	defer in.Close()
+	to := filepath.Join(pgtest.TempDir(tb), "ours")
+	w, err := archive.CreateDir(to, archive.WriterOptions{Compression: c, FrameSize: 4096})
+	must(err)
+	defer w.Abort()
+	entries, m := in.Entries(), archive.Manifest{Tool: "pghaul test"}
+	for i := range entries {
+		e := &entries[i]
+		if !e.HasData || e.Kind != "TABLE DATA" {
+			continue
+		}
+		all, err := in.Parts(e.ID)
+		must(err)
+		r, err := in.Open(tb.Context(), e.ID, all[0])
+		must(err)
+		text, err := io.ReadAll(r)
+		must(err)
+		must(r.Close())
+		rows := bytes.SplitAfter(text, []byte("\n"))
+		rows = rows[:len(rows)-1]
+		d, err := w.Table(e.ID)
+		must(err)
+		for n := range parts {
+			p := d.Part(n)
+			for _, row := range rows[n*len(rows)/parts : (n+1)*len(rows)/parts] {
+				must(p.WriteRows(row, 1))
+			}
+			must(p.Close())
+		}
+		_, err = d.Close()
+		must(err)
+		m.Tables = append(m.Tables, archive.TableData{Entry: e.ID, Schema: e.Namespace, Name: e.Tag, Rows: int64(len(rows))})
+	}
+	must(w.Commit(archive.Header{Database: in.Header().Database, ServerVersion: "18.0", DumpVersion: "pghaul test"}, entries, m))
+	return to
+}
+
+// small makes a database with one table of n rows and an index, and its archive.
+func small(tb testing.TB, s *pgtest.Server, n string, args ...string) (db, dir string) {
+	tb.Helper()
+	db = s.Database(tb)
+	s.Exec(tb, db, "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, "+n+") i; CREATE INDEX t_v ON t (v);")
+	return db, dumpDir(tb, s, db, args...)
+}
+
+func TestParts(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
+		from, dir := small(t, s, "3000")
+		to := s.Database(t)
+		report := run(t, s, to, convert(t, dir, 5, archive.CompressZstd), restore.Options{Jobs: 3})
+		if report.Rows != 3000 {
+			t.Errorf("%d rows, want 3000", report.Rows)
+		}
+		same(t, s, from, to)
+	})
+}
+
+// A hookSource calls hook in the middle of the first data it is asked for.
+type hookSource struct {
+	restore.Source
+	once sync.Once
+	hook func()
+}
+
+func (h *hookSource) Data(ctx context.Context, e *archive.Entry, p archive.Part) (copyproto.Source, error) {
+	data, err := h.Source.Data(ctx, e, p)
+	return hookData{h, data}, err
+}
+
+type hookData struct {
+	h    *hookSource
+	data copyproto.Source
+}
+
+func (d hookData) CopyTo(ctx context.Context, w io.Writer) (int64, error) {
+	var b bytes.Buffer
+	n, err := d.data.CopyTo(ctx, &b)
+	if err != nil {
+		return n, err
+	}
+	half := b.Len() / 2
+	if _, err := w.Write(b.Next(half)); err != nil {
+		return n, err
+	}
+	d.h.once.Do(d.h.hook)
+	_, err = w.Write(b.Bytes())
+	return n, err
+}
+
+// sessions are the statements of the restore's sessions in a database.
+const sessions = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pghaul'"
+
+// await waits for a query to return true. It may be called on any goroutine.
+func await(tb testing.TB, s *pgtest.Server, db, sql string) {
+	tb.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); s.Text(tb, db, sql) != "t"; <-tick.C {
+		if time.Now().After(deadline) {
+			tb.Errorf("%s is still not true", sql)
+			return
+		}
+	}
+}
+
+func TestLostConnectionInLoad(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
+		from, dir := small(t, s, "20000")
+		to := s.Database(t)
+		src := &hookSource{Source: open(t, dir), hook: func() {
+			await(t, s, to, "SELECT count(*) = 1 "+sessions+" AND state = 'active' AND query ~ 'COPY'")
+			s.Text(t, to, "SELECT bool_and(pg_terminate_backend(pid)) "+sessions+" AND query ~ 'COPY'")
+		}}
+		report, err := restore.Run(t.Context(), s.Config(t, to), src, restore.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !report.Complete() || report.Rows != 20000 {
+			t.Errorf("report = %+v", report)
+		}
+		if len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0], "loading again") {
+			t.Errorf("warnings = %q, want one of the lost connection", report.Warnings)
+		}
+		same(t, s, from, to)
+	})
+}
+
+// The loss of a connection in the middle of a definition costs that one.
+func TestLostConnectionInIndex(t *testing.T) {
+	s := pgtest.Start(t, 17)
+	from := s.Database(t)
+	// Each of the two indexes calls the function, and the first such call hangs.
+	s.Exec(t, from, `CREATE TABLE t (id int); INSERT INTO t VALUES (1);
+		CREATE FUNCTION wait(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(CASE WHEN current_setting('application_name') = 'pghaul' AND $1 = 1 THEN 60 ELSE 0 END); RETURN $1; END $$;
+		CREATE INDEX slow ON t (public.wait(id)); CREATE INDEX quick ON t (id); COMMENT ON INDEX quick IS 'still there';`)
+	dir, to := dumpDir(t, s, from), s.Database(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		await(t, s, to, "SELECT count(*) = 1 "+sessions+" AND state = 'active' AND query ~ 'INDEX slow'")
+		s.Text(t, to, "SELECT bool_and(pg_terminate_backend(pid)) "+sessions+" AND query ~ 'INDEX slow'")
+	}()
+	report, err := restore.Run(t.Context(), s.Config(t, to), open(t, dir), restore.Options{Jobs: 1})
+	<-done
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"INDEX public.slow 57P01"}, failures(report)); d != "" {
+		t.Errorf("failures (-want +got):\n%s", d)
+	}
+	if got := s.Text(t, to, "SELECT obj_description('quick'::regclass)"); got != "still there" {
+		t.Errorf("what came after is missing: comment %q", got)
+	}
+}
+
+// failures are the kind, name and SQLSTATE of what failed, in order.
+func failures(r *restore.Report) []string {
+	list := []string{}
+	for _, f := range r.Failed {
+		code := "none"
+		if pe, ok := errors.AsType[*pgconn.PgError](f); ok {
+			code = pe.Code
+		}
+		list = append(list, f.Kind+" "+f.Name+" "+code)
+	}
+	return list
+}
+
+func TestCancel(t *testing.T) {
+	s := pgtest.Start(t, 18)
+	_, dir := small(t, s, "20000")
+	to := s.Database(t)
+	why := errors.New("operator pressed ctrl-c")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	src := &hookSource{Source: open(t, dir), hook: func() { cancel(why) }}
+	report, err := restore.Run(ctx, s.Config(t, to), src, restore.Options{})
+	if !errors.Is(err, why) {
+		t.Errorf("err = %v, want the cause", err)
+	}
+	if report == nil || report.Rows != 0 {
+		t.Errorf("report = %+v, want one without rows", report)
+	}
+	await(t, s, to, "SELECT count(*) = 0 "+sessions)
+	if got := s.Text(t, to, "SELECT count(*) FROM t"); got != "0" {
+		t.Errorf("%s rows are in the table", got)
+	}
+}
+
+// A definition that runs is stopped on the server, too.
+func TestCancelStopsStatement(t *testing.T) {
+	s := pgtest.Start(t, 18)
+	from := s.Database(t)
+	s.Exec(t, from, `CREATE VIEW slow AS SELECT pg_sleep(CASE WHEN current_setting('application_name') = 'pghaul' THEN 60 ELSE 0 END)::text AS slept; CREATE MATERIALIZED VIEW m AS SELECT * FROM slow;`)
+	dir, to := dumpDir(t, s, from), s.Database(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		await(t, s, to, "SELECT count(*) = 1 "+sessions+" AND state = 'active' AND query ~ 'REFRESH'")
+		cancel()
+	}()
+	start := time.Now()
+	if _, err := restore.Run(ctx, s.Config(t, to), open(t, dir), restore.Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("err = %v", err)
+	}
+	await(t, s, to, "SELECT count(*) = 0 "+sessions)
+	if d := time.Since(start); d > 20*time.Second {
+		t.Errorf("the statement went on for %v", d)
+	}
+}
+
+func TestDamagedArchive(t *testing.T) {
+	s := pgtest.Start(t, 18)
+	_, dir := small(t, s, "2000")
+	file := func(dir string) string {
+		t.Helper()
+		names, err := filepath.Glob(filepath.Join(dir, "[0-9]*.dat*"))
+		if err != nil || len(names) != 1 {
+			t.Fatalf("data files: %q, %v", names, err)
+		}
+		return names[0]
+	}
+	truncate := func(b []byte) []byte { return b[:len(b)*2/3] }
+	flip := func(b []byte) []byte { b[len(b)/3] ^= 0x10; return b }
+	for name, tt := range map[string]struct {
+		dir    string
+		damage func([]byte) []byte
+	}{
+		"ours truncated":          {convert(t, dir, 1, archive.CompressZstd), truncate},
+		"ours flipped":            {convert(t, dir, 1, archive.CompressZstd), flip},
+		"ours uncompressed":       {convert(t, dir, 3, archive.CompressNone), flip},
+		"pg_dump's zstd":          {dumpDir(t, s, s.Database(t), "-Z", "none"), nil},
+		"pg_dump's gzip":          {dir, truncate},
+		"pg_dump's gzip, flipped": {dir, flip},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tt.damage == nil {
+				_, tt.dir = small(t, s, "2000", "-Z", "zstd")
+				tt.damage = truncate
+			}
+			copied := filepath.Join(pgtest.TempDir(t), "copy")
+			if err := os.CopyFS(copied, os.DirFS(tt.dir)); err != nil {
+				t.Fatal(err)
+			}
+			path := file(copied)
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, tt.damage(b), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			to := s.Database(t)
+			report, err := restore.Run(t.Context(), s.Config(t, to), open(t, copied), restore.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(report.Failed) == 0 {
+				t.Fatal("the damage went unnoticed")
+			}
+			for _, f := range report.Failed {
+				if _, ok := errors.AsType[*archive.CorruptError](f); !ok || !strings.Contains(f.Err.Error(), path) || f.Kind != "TABLE DATA" {
+					t.Errorf("%v: want a CorruptError that names %s", f, path)
+				}
+			}
+			if got := s.Text(t, to, "SELECT count(*) FROM t"); got != "0" && !strings.Contains(name, "uncompressed") {
+				t.Errorf("%s rows of a damaged file are in the table", got)
+			}
+			if got := s.Text(t, to, "SELECT count(*) FROM pg_indexes WHERE tablename = 't'"); got != "2" {
+				t.Errorf("%s indexes, want 2: the rest is restored all the same", got)
+			}
+		})
+	}
+}
