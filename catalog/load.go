@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pghaul/pghaul/internal/pg"
+	"github.com/pghaul/pghaul/internal/quote"
 )
 
 // Options say what to load and how.
@@ -29,6 +30,10 @@ type Options struct {
 	// Standby says that the server is in recovery: it has no rows of unlogged
 	// tables.
 	Standby bool
+	// ViaRoot makes the rows of every partition load through the topmost table.
+	ViaRoot bool
+	// NoToastCompression leaves out the columns' compression methods.
+	NoToastCompression bool
 }
 
 // A TableName names a table, unquoted.
@@ -95,6 +100,7 @@ type loader struct {
 	boundary [2]*boundary
 	blobs    []*LargeObjects
 	comments map[ID][]comment
+	labels   map[ID][]label
 }
 
 // Load reads the catalogs over conn, whose transaction has the snapshot, and
@@ -110,7 +116,7 @@ func Load(ctx context.Context, conn *pgx.Conn, opts Options) (*Database, error) 
 		byID: map[ID]Object{}, roles: map[uint32]string{}, schemas: map[uint32]*Schema{},
 		members: map[ID]*Extension{}, rels: map[uint32]*Relation{}, types: map[uint32]*Type{},
 		procs: map[uint32]*Function{}, indexes: map[uint32]*Index{},
-		initPriv: map[ID]map[int32]initPriv{}, comments: map[ID][]comment{}, collName: map[uint32]string{},
+		initPriv: map[ID]map[int32]initPriv{}, comments: map[ID][]comment{}, labels: map[ID][]label{}, collName: map[uint32]string{},
 	}
 	if err := l.list(ctx); err != nil {
 		return nil, err
@@ -177,7 +183,8 @@ func (l *loader) lock(ctx context.Context) error {
 
 // define reads the definitions of everything that was listed and selected.
 func (l *loader) define(ctx context.Context) error {
-	if err := l.run(ctx, l.functionQuery(), l.typeQuery(), l.aggregateQuery(), l.inheritsQuery(), l.collationNameQuery(), l.enumHashQuery()); err != nil {
+	lists := []query{l.functionQuery(), l.typeQuery(), l.aggregateQuery(), l.inheritsQuery(), l.collationNameQuery(), l.enumHashQuery()}
+	if err := l.run(ctx, append(lists, l.objectQueries()...)...); err != nil {
 		return err
 	}
 	l.tagFunctions()
@@ -188,7 +195,7 @@ func (l *loader) define(ctx context.Context) error {
 	l.inherit()
 	rels := l.interesting()
 	queries := []query{
-		l.functionBodyQuery(), l.aggregateBodyQuery(), l.enumQuery(), l.rangeQuery(), l.compositeQuery(), l.domainQuery(), l.domainCheckQuery(),
+		l.functionBodyQuery(), l.aggregateBodyQuery(), l.baseTypeQuery(), l.enumQuery(), l.rangeQuery(), l.compositeQuery(), l.domainQuery(), l.domainCheckQuery(),
 		l.columnQuery(rels), l.defaultQuery(rels), l.checkQuery(rels), l.notNullQuery(rels), l.partitionQuery(rels),
 		l.indexQuery(rels), l.foreignKeyQuery(rels), l.triggerQuery(rels), l.ruleQuery(rels), l.policyQuery(rels),
 		l.viewQuery(), l.sequenceQuery(), l.largeObjectQuery(),
@@ -203,11 +210,10 @@ func (l *loader) define(ctx context.Context) error {
 	l.tableData()
 	l.orderRows()
 	l.largeObjectContents()
-	if err := l.run(ctx, l.dependQuery(), l.refreshQuery(), l.initPrivQuery(), l.columnACLQuery(), l.commentQuery(), l.sharedCommentQuery(), l.unsupportedQuery(), l.membershipQuery()); err != nil {
+	if err := l.run(ctx, l.dependQuery(), l.refreshQuery(), l.initPrivQuery(), l.columnACLQuery(), l.commentQuery(), l.sharedCommentQuery(), l.labelQuery(), l.membershipQuery()); err != nil {
 		return err
 	}
 	l.checkPositions()
-	l.unsupportedRelations()
 	l.boundaries()
 	return nil
 }
@@ -218,6 +224,7 @@ type query struct {
 	sql  string
 	args []any
 	scan func(pgx.Rows) error // called for each row; nil discards them
+	done func()               // called after the last row, if not nil
 }
 
 // run sends the queries in one pipeline and scans their results in order.
@@ -240,6 +247,9 @@ func (l *loader) run(ctx context.Context, queries ...query) error {
 			}
 			if err := rows.Err(); err != nil {
 				return fmt.Errorf("load %s: %w", q.what, err)
+			}
+			if q.done != nil {
+				q.done()
 			}
 			return nil
 		})
@@ -273,6 +283,9 @@ func (l *loader) schema(oid uint32) string {
 	}
 	return ""
 }
+
+// schemaIdent is the quoted name of a schema.
+func (l *loader) schemaIdent(oid uint32) string { return quote.Ident(l.schema(oid)) }
 
 // skip records that an object which was asked for will not be dumped.
 func (l *loader) skip(m *Meta, reason string) {

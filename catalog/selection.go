@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // A Selection says which objects of a database to take, with psql's patterns
@@ -15,7 +13,17 @@ type Selection struct {
 	Tables, ExcludeTables         []string // -t, -T
 	Extensions, ExcludeExtensions []string // -e, --exclude-extension
 	ExcludeTableData              []string
-	SchemaOnly, DataOnly          bool
+	// The same with the partitions and inheritance children of what matches.
+	TablesAndChildren, ExcludeTablesAndChildren, ExcludeTableDataAndChildren []string
+	// ForeignData are patterns of foreign servers: the rows of their tables are
+	// read through them.
+	ForeignData []string
+	// SchemaOnly takes no rows and DataOnly no definitions.
+	SchemaOnly, DataOnly bool
+	// SequenceData takes the positions of sequences even with SchemaOnly.
+	SequenceData bool
+	// NoUnloggedData takes no rows of unlogged tables.
+	NoUnloggedData bool
 	// LargeObjects takes them even where Schemas or Tables would leave them out;
 	// NoLargeObjects leaves them out.
 	LargeObjects, NoLargeObjects bool
@@ -26,15 +34,18 @@ type Selection struct {
 // everything reports whether objects outside schemas are taken: true unless
 // something was named to be included (pg_dump's include_everything).
 func (s Selection) everything() bool {
-	return len(s.Schemas) == 0 && len(s.Tables) == 0 && len(s.Extensions) == 0
+	return len(s.Schemas) == 0 && !s.onlyTables() && len(s.Extensions) == 0
 }
+
+// onlyTables reports whether tables were named to be included.
+func (s Selection) onlyTables() bool { return len(s.Tables)+len(s.TablesAndChildren) > 0 }
 
 // data reports whether rows are taken.
 func (s Selection) data() bool { return !s.SchemaOnly }
 
 // selected holds the OIDs a Selection's patterns stand for.
 type selected struct {
-	schemas, notSchemas, tables, notTables, exts, notExts, notData map[uint32]bool
+	schemas, notSchemas, tables, notTables, exts, notExts, notData, foreign map[uint32]bool
 }
 
 // expand turns the patterns into OIDs. A table pattern without a schema means
@@ -45,58 +56,54 @@ func (l *loader) expand(ctx context.Context) error {
 		schemas    = "SELECT n.oid FROM pg_catalog.pg_namespace n WHERE true"
 		tables     = "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'S', 'v', 'm', 'f', 'p')"
 		extensions = "SELECT e.oid FROM pg_catalog.pg_extension e WHERE true"
+		servers    = "SELECT s.oid FROM pg_catalog.pg_foreign_server s WHERE true"
 	)
 	sel := l.opts.Select
 	var queries []query
 	var missed []string
-	want := func(into *map[uint32]bool, option, base, column string, table, include bool, patterns []string) error {
-		*into = map[uint32]bool{}
-		for _, p := range patterns {
+	for _, w := range []struct {
+		into                 *map[uint32]bool
+		option, base, column string
+		kind                 patternKind
+		patterns             []string
+	}{
+		{&l.sel.schemas, "-n", schemas, "n.nspname", included, sel.Schemas},
+		{&l.sel.notSchemas, "-N", schemas, "n.nspname", 0, sel.ExcludeSchemas},
+		{&l.sel.tables, "-t", tables, "c.relname", ofTables | included, sel.Tables},
+		{&l.sel.tables, "--table-and-children", tables, "c.relname", ofTables | included | andChildren, sel.TablesAndChildren},
+		{&l.sel.notTables, "-T", tables, "c.relname", ofTables, sel.ExcludeTables},
+		{&l.sel.notTables, "--exclude-table-and-children", tables, "c.relname", ofTables | andChildren, sel.ExcludeTablesAndChildren},
+		{&l.sel.notData, "--exclude-table-data", tables, "c.relname", ofTables, sel.ExcludeTableData},
+		{&l.sel.notData, "--exclude-table-data-and-children", tables, "c.relname", ofTables | andChildren, sel.ExcludeTableDataAndChildren},
+		{&l.sel.exts, "-e", extensions, "e.extname", included, sel.Extensions},
+		{&l.sel.notExts, "--exclude-extension", extensions, "e.extname", 0, sel.ExcludeExtensions},
+		{&l.sel.foreign, "--include-foreign-data", servers, "s.srvname", included, sel.ForeignData},
+	} {
+		if *w.into == nil {
+			*w.into = map[uint32]bool{}
+		}
+		for _, p := range w.patterns {
 			names, err := splitPattern(p)
 			if err != nil {
 				return err
 			}
-			sql, args, err := matchPattern(base, column, table, names, l.db.Name, p)
+			sql, args, err := matchPattern(w.base, w.column, w.kind&ofTables != 0, names, l.db.Name, p)
 			if err != nil {
 				return err
 			}
-			found := 0
-			set := *into
-			queries = append(queries,
-				query{what: "matches of " + option + " " + p, sql: sql, args: args, scan: func(row pgx.Rows) error {
-					var oid uint32
-					found++
-					err := row.Scan(&oid)
-					set[oid] = true
-					return err
-				}},
-				query{what: "matches", sql: "SELECT 1", scan: func(pgx.Rows) error {
-					if found == 0 && include && sel.StrictNames {
-						missed = append(missed, option+" "+p)
+			if w.kind&andChildren != 0 {
+				sql = withChildren(sql)
+			}
+			found, set, what := 0, *w.into, w.option+" "+p
+			queries = append(queries, query{
+				what: "matches of " + what, sql: sql + " ORDER BY 1", args: args,
+				scan: scanOID(func(oid uint32) { found++; set[oid] = true }),
+				done: func() {
+					if found == 0 && w.kind&included != 0 && sel.StrictNames {
+						missed = append(missed, what)
 					}
-					return nil
-				}})
-		}
-		return nil
-	}
-	for _, w := range []struct {
-		into         *map[uint32]bool
-		option, base string
-		column       string
-		table        bool
-		include      bool
-		patterns     []string
-	}{
-		{&l.sel.schemas, "-n", schemas, "n.nspname", false, true, sel.Schemas},
-		{&l.sel.notSchemas, "-N", schemas, "n.nspname", false, false, sel.ExcludeSchemas},
-		{&l.sel.tables, "-t", tables, "c.relname", true, true, sel.Tables},
-		{&l.sel.notTables, "-T", tables, "c.relname", true, false, sel.ExcludeTables},
-		{&l.sel.notData, "--exclude-table-data", tables, "c.relname", true, false, sel.ExcludeTableData},
-		{&l.sel.exts, "-e", extensions, "e.extname", false, true, sel.Extensions},
-		{&l.sel.notExts, "--exclude-extension", extensions, "e.extname", false, false, sel.ExcludeExtensions},
-	} {
-		if err := want(w.into, w.option, w.base, w.column, w.table, w.include, w.patterns); err != nil {
-			return err
+				},
+			})
 		}
 	}
 	if len(queries) == 0 {
@@ -111,7 +118,8 @@ func (l *loader) expand(ctx context.Context) error {
 		return fmt.Errorf("no matching objects were found for: %s", strings.Join(missed, ", "))
 	}
 	for option, n := range map[string][2]int{
-		"-n": {len(sel.Schemas), len(l.sel.schemas)}, "-t": {len(sel.Tables), len(l.sel.tables)}, "-e": {len(sel.Extensions), len(l.sel.exts)},
+		"-n": {len(sel.Schemas), len(l.sel.schemas)}, "-t": {len(sel.Tables) + len(sel.TablesAndChildren), len(l.sel.tables)},
+		"-e": {len(sel.Extensions), len(l.sel.exts)}, "--include-foreign-data": {len(sel.ForeignData), len(l.sel.foreign)},
 	} {
 		if n[0] > 0 && n[1] == 0 && !l.opts.AllowNoMatch {
 			return fmt.Errorf("no object matches the patterns of %s", option)
@@ -147,7 +155,23 @@ func matchPattern(base, column string, table bool, names []string, database, pat
 	default:
 		return "", nil, fmt.Errorf("pattern %q has too many dotted names", pattern)
 	}
-	return sql + " ORDER BY 1", args, nil
+	return sql, args, nil
+}
+
+// patternKind says what a pattern stands for.
+type patternKind int
+
+const (
+	ofTables patternKind = 1 << iota
+	included             // as opposed to excluded: it should match something
+	andChildren
+)
+
+// withChildren adds the partitions and inheritance children of what a query
+// finds, at every level.
+func withChildren(sql string) string {
+	return "WITH RECURSIVE tree AS (" + sql + ` UNION
+SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid) SELECT tree.oid FROM tree`
 }
 
 // splitPattern turns a psql pattern into anchored regular expressions, one for
@@ -229,7 +253,7 @@ func (l *loader) selectExtension(e *Extension) {
 // selectSchema is the rule for schemas (reference §1.0).
 func (l *loader) selectSchema(s *Schema) {
 	switch {
-	case len(l.opts.Select.Tables) > 0:
+	case l.opts.Select.onlyTables():
 		s.want = 0
 	case len(l.opts.Select.Schemas) > 0:
 		s.want = pick(l.sel.schemas[s.ID.OID])
@@ -287,7 +311,7 @@ func (l *loader) selectRelation(r *Relation) {
 		return
 	}
 	switch {
-	case len(l.opts.Select.Tables) > 0:
+	case l.opts.Select.onlyTables():
 		r.want = pick(l.sel.tables[r.ID.OID])
 	default:
 		if s := l.schemas[r.schemaOID]; s != nil {

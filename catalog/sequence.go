@@ -63,7 +63,7 @@ const sequenceBatch = 200
 
 // positionQueries read where the sequences stand.
 func (l *loader) positionQueries() []query {
-	if !l.opts.Select.data() {
+	if !l.opts.Select.data() && !l.opts.Select.SequenceData {
 		return nil
 	}
 	var all []*Relation

@@ -36,9 +36,13 @@ func (r *Relation) createTable() string {
 			s.add("\nPARTITION BY ", r.key)
 		}
 	}
+	if r.Relkind == 'f' {
+		s.add("\nSERVER ", quote.Ident(r.serverName))
+	}
 	if w := r.with(); w != "" {
 		s.add("\nWITH (", w, ")")
 	}
+	s.add(optionClause("\n", r.foreignOptions))
 	if r.Relkind == 'm' {
 		s.add(" AS\n", r.definition, "\n  WITH NO DATA;\n")
 	} else {
@@ -152,7 +156,7 @@ func (r *Relation) writeColumnSettings(s *sqlText) {
 		if c.storage != c.typeStorage {
 			alter("SET STORAGE ", storageNames[c.storage])
 		}
-		if n := compressionNames[c.compression]; n != "" {
+		if n := compressionNames[c.compression]; n != "" && !r.catalog.opts.NoToastCompression {
 			alter("SET COMPRESSION ", n)
 		}
 		if c.options != "" {

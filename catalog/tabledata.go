@@ -7,6 +7,9 @@ import (
 	"github.com/pghaul/pghaul/internal/quote"
 )
 
+// Foreign reports whether the rows are on another server.
+func (d *TableData) Foreign() bool { return d.foreign }
+
 // TableData is the rows of a table, the position of a sequence, or the refresh
 // of a materialized view.
 type TableData struct {
@@ -18,7 +21,8 @@ type TableData struct {
 	Condition string
 	// Root is the partitioned table the rows must be loaded through, nil for the
 	// table itself: hash partitions by an enum differ between servers.
-	Root *Relation
+	Root    *Relation
+	foreign bool
 	// Pages is the size on the source in blocks of 8 KiB, with TOAST.
 	Pages int64
 }
@@ -47,11 +51,9 @@ func (l *loader) configTables() error {
 
 // tableData adds the data objects.
 func (l *loader) tableData() {
-	if !l.opts.Select.data() {
-		return
-	}
+	sel := l.opts.Select
 	for _, r := range l.relList {
-		if !r.dumps(partData) && !r.config || l.sel.notData[r.ID.OID] {
+		if !r.dumps(partData) && !r.config || l.sel.notData[r.ID.OID] || !sel.data() && (r.Relkind != 'S' || !sel.SequenceData) {
 			continue
 		}
 		d := &TableData{Table: r, Condition: r.condition, Pages: r.pages + r.toastPages}
@@ -59,11 +61,19 @@ func (l *loader) tableData() {
 		switch r.Relkind {
 		case 'r':
 			d.Kind, d.Section, d.Columns = "TABLE DATA", Data, r.copyColumns()
+			if r.persistence == 'u' && sel.NoUnloggedData {
+				continue
+			}
 			if r.persistence == 'u' && l.opts.Standby {
 				l.skip(&Meta{Kind: "TABLE DATA", Schema: r.Schema, Name: r.Name}, "the server is a standby, which has no rows of unlogged tables")
 				continue
 			}
-			d.Root = r.enumHashRoot()
+			d.Root = r.root(l.opts.ViaRoot)
+		case 'f':
+			if !l.sel.foreign[r.server] {
+				continue
+			}
+			d.Kind, d.Section, d.Columns, d.foreign = "TABLE DATA", Data, r.copyColumns(), true
 		case 'S':
 			d.Kind, d.Section, rk = "SEQUENCE SET", Data, rankSequenceSet
 		case 'm':
@@ -80,30 +90,29 @@ func (l *loader) tableData() {
 	}
 }
 
-// enumHashRoot returns the topmost partitioned table if the rows' place among
-// hash partitions depends on an enum's OIDs, which no other server has.
-func (r *Relation) enumHashRoot() *Relation {
-	var root *Relation
-	if !r.partition {
+// root returns the topmost partitioned table if the rows must be loaded through
+// it: always, or where their place among hash partitions depends on an enum's
+// OIDs, which no other server has.
+func (r *Relation) root(always bool) *Relation {
+	if !r.partition || len(r.parents) == 0 {
 		return nil
 	}
-	for p := r; p.partition && len(p.parents) > 0; {
-		p = p.parents[0]
-		if p.enumHash {
-			root = p
-		}
-		if root != nil {
-			root = p
-		}
+	top := r
+	for top.partition && len(top.parents) > 0 {
+		top = top.parents[0]
+		always = always || top.enumHash
 	}
-	return root
+	if !always {
+		return nil
+	}
+	return top
 }
 
 // CopyTo is the statement that reads the rows, of the whole table or of those
 // that where selects ("" for all).
 func (d *TableData) CopyTo(where string) string {
 	name := d.Table.QualifiedName()
-	if d.Condition == "" && where == "" {
+	if d.Condition == "" && where == "" && !d.foreign {
 		return "COPY " + name + columnList(d.Columns) + " TO stdout;"
 	}
 	cond := d.Condition
