@@ -17,6 +17,9 @@ const messageSize = 65536 - 5
 // errStopped wakes a source whose target has returned.
 var errStopped = errors.New("target stopped reading")
 
+// errVanished is a source that ended its goroutine instead of returning.
+var errVanished = errors.New("source ended without a result")
+
 // Pipe streams src into dst and returns once both have stopped. The error is
 // always an *Error naming the end that failed first.
 //
@@ -31,13 +34,15 @@ func Pipe(ctx context.Context, dst Sink, src Source) (rows int64, err error) {
 	pr, pw := io.Pipe()
 	ended := make(chan error, 1)
 	wg.Go(func() {
+		err := errVanished
+		defer func() {
+			ended <- err // recorded before the target can see it
+			pw.CloseWithError(err)
+		}()
 		bw := bufio.NewWriterSize(pw, messageSize)
-		_, err := src.CopyTo(ctx, bw)
-		if err == nil {
+		if _, err = src.CopyTo(ctx, bw); err == nil {
 			err = bw.Flush()
 		}
-		ended <- err // recorded before the target can see it
-		pw.CloseWithError(err)
 	})
 	wg.Go(func() { beat(ctx, pw) })
 
