@@ -7,16 +7,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/pghaul/pghaul/internal/pgtest/pgserver"
+	"github.com/pghaul/pghaul/internal/pgtest"
 	"github.com/pghaul/pghaul/verify"
 )
 
-// noTest is the context of what runs outside of tests.
-var noTest = context.Background()
-
 func ExampleRun() {
-	sourceURL, targetURL, stop := exampleDatabases()
-	defer stop()
+	sourceURL, targetURL, remove := exampleDatabases()
+	defer remove()
 
 	source, err := pgx.ParseConfig(sourceURL)
 	if err != nil {
@@ -41,32 +38,22 @@ func ExampleRun() {
 }
 
 // exampleDatabases makes two databases that differ in one value.
-func exampleDatabases() (source, target string, stop func()) {
-	fleet, err := pgserver.NewFleet()
+func exampleDatabases() (source, target string, remove func()) {
+	const script = `CREATE TABLE customers (id int, name text);
+		INSERT INTO customers VALUES (1, 'Ada'), (2, 'Bob');
+		CREATE TABLE orders (id int, total int);
+		INSERT INTO orders VALUES (1, 10), (2, 20), (3, 30);`
+	source, removeSource, err := pgtest.Example(script)
 	if err != nil {
 		log.Fatal(err)
 	}
-	server, err := fleet.Start(noTest, exampleMajor(), pgserver.Options{Template: true})
+	target, removeTarget, err := pgtest.Example(script + "UPDATE orders SET total = 31 WHERE id = 3")
 	if err != nil {
-		fleet.Close()
+		removeSource()
 		log.Fatal(err)
 	}
-	for db, total := range map[string]string{"source": "30", "target": "31"} {
-		err := server.Exec(noTest, "postgres", "CREATE DATABASE "+db)
-		if err == nil {
-			err = server.Exec(noTest, db, `CREATE TABLE customers (id int, name text);
-				INSERT INTO customers VALUES (1, 'Ada'), (2, 'Bob');
-				CREATE TABLE orders (id int, total int);
-				INSERT INTO orders VALUES (1, 10), (2, 20), (3, `+total+`)`)
-		}
-		if err != nil {
-			fleet.Close()
-			log.Fatal(err)
-		}
-	}
-	return server.DSN("source"), server.DSN("target"), func() {
-		if err := fleet.Close(); err != nil {
-			log.Fatal(err)
-		}
+	return source, target, func() {
+		removeSource()
+		removeTarget()
 	}
 }

@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -293,7 +294,7 @@ func TestEncodings(t *testing.T) {
 		name := strings.ToLower("verify_encoding_" + encoding + "_" + bytes)
 		s.Exec(t, "postgres", "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING '"+encoding+"' LC_COLLATE 'C' LC_CTYPE 'C'")
 		t.Cleanup(func() {
-			if err := s.Server.Exec(noTest, "postgres", "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			if err := s.Server.Exec(context.Background(), "postgres", "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
 				t.Error(err)
 			}
 		})
