@@ -14,6 +14,7 @@ import (
 type acl struct {
 	items, base []string
 	ownerOID    uint32
+	prefix      string // of each statement: "ALTER DEFAULT PRIVILEGES … "
 }
 
 // An initPriv is a row of pg_init_privs: the privileges an object had when
@@ -106,7 +107,7 @@ func grants(kind, on, column, owner string, a acl) string {
 		}
 		g := parseItem(strings.ReplaceAll(item, "*", ""), kind)
 		if len(g.plain) > 0 {
-			first.WriteString("REVOKE " + g.words(g.plain, column) + " ON " + on + " FROM " + g.who() + ";\n")
+			first.WriteString(a.prefix + "REVOKE " + g.words(g.plain, column) + " ON " + on + " FROM " + g.who() + ";\n")
 		}
 	}
 	for _, item := range a.items {
@@ -123,10 +124,10 @@ func grants(kind, on, column, owner string, a acl) string {
 			out.WriteString("SET SESSION AUTHORIZATION " + quote.Ident(g.grantor) + ";\n")
 		}
 		if len(g.plain) > 0 {
-			out.WriteString("GRANT " + g.words(g.plain, column) + " ON " + on + " TO " + g.who() + ";\n")
+			out.WriteString(a.prefix + "GRANT " + g.words(g.plain, column) + " ON " + on + " TO " + g.who() + ";\n")
 		}
 		if len(g.option) > 0 {
-			out.WriteString("GRANT " + g.words(g.option, column) + " ON " + on + " TO " + g.who() + " WITH GRANT OPTION;\n")
+			out.WriteString(a.prefix + "GRANT " + g.words(g.option, column) + " ON " + on + " TO " + g.who() + " WITH GRANT OPTION;\n")
 		}
 		if other {
 			out.WriteString("RESET SESSION AUTHORIZATION;\n")

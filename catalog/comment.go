@@ -104,6 +104,9 @@ func (l *loader) objectComments(o Object) {
 		}
 	case *LargeObjects:
 		l.largeObjectComments(o)
+	case interface{ commentOn() (kind, name string) }:
+		kind, name := o.commentOn()
+		whole(kind, m.Schema, name)
 	}
 }
 

@@ -47,7 +47,11 @@ const (
 	classTSParser   = 3601
 	classTSConfig   = 3602
 	classTSTemplate = 3764
+	classDefaultACL = 826
+	classSub        = 6100
 	classPub        = 6104
+	classPubRel     = 6106
+	classPubSchema  = 6237
 )
 
 // firstUserOID is the first OID that initdb does not give out
@@ -143,11 +147,16 @@ func (m *Meta) forget(id int) {
 	}
 }
 
-// A Satellite is an entry that follows an object's: a comment or privileges.
+// A Satellite is an entry that follows an object's: a comment, security
+// labels, privileges, or a user mapping of a foreign server.
 type Satellite struct {
-	Kind string // "COMMENT", "ACL"
+	Kind string // "COMMENT", "SECURITY LABEL", "ACL", "USER MAPPING"
 	Tag  string
 	SQL  string
+	// Section is 0 where the entry depends on its object's and goes with it; an
+	// entry with a section, and a Drop, relies on the order alone.
+	Section Section
+	Drop    string
 	// Owner acts when the statement runs; "" for objects without an owner.
 	Owner  string
 	Schema string

@@ -30,23 +30,24 @@ type Relation struct {
 	ownerCol   int
 	identity   bool // sequence of an identity column
 
-	wide       bool // columns and constraints are read
-	columns    []*column
-	parents    []*Relation
-	checksList []*Constraint
-	indexes    []*Index
-	bound, key string // partition bound and partition key
-	definition string // of a view, as the server deparses it
-	dummy      bool   // a view first made without its query, to break a ring
-	unpopSrc   bool   // a materialized view on an unpopulated one
-	seq        sequenceFacts
-	config     bool   // configuration table of an extension whose rows are dumped
-	condition  string // which of its rows
-	enumHash   bool   // hash-partitioned by an enum
-	data       *TableData
-	attach     *Attach
-	extDeps    []string // extensions it automatically depends on
-	catalog    *loader  // for names of types and collations
+	wide                       bool // columns and constraints are read
+	columns                    []*column
+	parents                    []*Relation
+	checksList                 []*Constraint
+	indexes                    []*Index
+	bound, key                 string // partition bound and partition key
+	definition                 string // of a view, as the server deparses it
+	dummy                      bool   // a view first made without its query, to break a ring
+	unpopSrc                   bool   // a materialized view on an unpopulated one
+	seq                        sequenceFacts
+	config                     bool   // configuration table of an extension whose rows are dumped
+	condition                  string // which of its rows
+	enumHash                   bool   // hash-partitioned by an enum
+	data                       *TableData
+	attach                     *Attach
+	extDeps                    []string // extensions it automatically depends on
+	serverName, foreignOptions string   // of a foreign table
+	catalog                    *loader  // for names of types and collations
 }
 
 func (l *loader) relationQuery() query {

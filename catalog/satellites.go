@@ -43,7 +43,7 @@ ORDER BY a.attrelid, a.attnum`,
 	}
 }
 
-// finish writes the comments and privileges of every object, in the order in
+// finish writes the comments, security labels and privileges of every object, in the order in
 // which they follow it.
 func (l *loader) finish() {
 	for id := range l.initPriv {
@@ -52,7 +52,11 @@ func (l *loader) finish() {
 		}
 	}
 	for _, o := range l.db.Objects {
+		if t, ok := o.(*Transform); ok {
+			t.RawDeps = t.Deps // as pg_dump writes them
+		}
 		l.objectComments(o)
+		l.objectLabels(o)
 		l.objectACL(o)
 	}
 }
@@ -80,6 +84,17 @@ func (l *loader) objectACL(o Object) {
 		l.aclSatellite(m, kind, o.signature(), quote.Ident(m.Schema)+"."+o.signature(), l.withInitial(m.ID, o.acl))
 	case *Relation:
 		l.relationACL(o)
+	case *Language:
+		if o.trusted {
+			l.aclSatellite(m, "LANGUAGE", quote.Ident(m.Name), quote.Ident(m.Name), l.withInitial(m.ID, o.acl))
+		}
+	case *ForeignWrapper:
+		l.aclSatellite(m, "FOREIGN DATA WRAPPER", quote.Ident(m.Name), quote.Ident(m.Name), l.withInitial(m.ID, o.acl))
+	case *ForeignServer:
+		l.aclSatellite(m, "FOREIGN SERVER", quote.Ident(m.Name), quote.Ident(m.Name), l.withInitial(m.ID, o.acl))
+		if m.Wanted() {
+			m.Satellites = append(m.Satellites, o.mappings...)
+		}
 	case *LargeObjects:
 		if o.Contents {
 			return

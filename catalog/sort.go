@@ -149,6 +149,26 @@ func (l *loader) compareKind(a, b Object) int {
 		if y, ok := b.(*Policy); ok {
 			return strings.Compare(x.table.Name, y.table.Name)
 		}
+	case *Operator:
+		if y, ok := b.(*Operator); ok { // postfix, prefix, infix
+			return cmp.Or(cmp.Compare(y.kind, x.kind), l.compareTypes(x.left, y.left), l.compareTypes(x.right, y.right))
+		}
+	case *OperatorClass:
+		if y, ok := b.(*OperatorClass); ok && x.family == y.family {
+			return strings.Compare(x.am, y.am)
+		}
+	case *Collation:
+		if y, ok := b.(*Collation); ok {
+			return cmp.Compare(x.encoding, y.encoding)
+		}
+	case *DefaultACL:
+		if y, ok := b.(*DefaultACL); ok {
+			return strings.Compare(x.Owner, y.Owner)
+		}
+	case *PublicationMember:
+		if y, ok := b.(*PublicationMember); ok {
+			return strings.Compare(x.publication.Name, y.publication.Name)
+		}
 	}
 	return 0
 }

@@ -18,7 +18,8 @@ type Type struct {
 	names                       *loader
 	acl                         acl
 
-	shell       *shellType    // of ranges with a canonical function
+	shell       *shellType    // of base types and ranges
+	base        baseFacts     // base
 	labels      []string      // enum
 	rng         rangeFacts    // range
 	attributes  []*column     // composite
@@ -194,6 +195,10 @@ func (t *Type) Create() string {
 		return ""
 	}
 	switch {
+	case !t.defined:
+		return "CREATE TYPE " + t.QualifiedName() + ";\n"
+	case t.typtype == 'b':
+		return t.createBase()
 	case t.typtype == 'e':
 		return t.createEnum()
 	case t.typtype == 'r':
@@ -207,7 +212,12 @@ func (t *Type) Create() string {
 }
 
 // Drop implements Object.
-func (t *Type) Drop() string { return "DROP " + t.Kind + " " + t.QualifiedName() + ";\n" }
+func (t *Type) Drop() string {
+	if t.typtype == 'b' { // its functions and it need each other
+		return "DROP TYPE " + t.QualifiedName() + " CASCADE;\n"
+	}
+	return "DROP " + t.Kind + " " + t.QualifiedName() + ";\n"
+}
 
 func (t *Type) createEnum() string {
 	var s sqlText
@@ -329,12 +339,12 @@ func (l *loader) tagFunctions() {
 	}
 }
 
-// shellTypes gives every range a shell; it is dumped only if a ring of
+// shellTypes gives every base type and range a shell; it is dumped only if a ring of
 // dependencies needs it.
 func (l *loader) shellTypes() {
 	for _, o := range l.objs {
 		t, ok := o.(*Type)
-		if !ok || t.typtype != 'r' || !t.Wanted() {
+		if !ok || t.typtype != 'r' && t.typtype != 'b' || t.dummy || !t.Wanted() {
 			continue
 		}
 		t.shell = &shellType{}

@@ -123,6 +123,9 @@ func (b *builder) satellites(m *catalog.Meta) {
 		if s.After != 0 {
 			e.After[0] = s.After
 		}
+		if s.Section != 0 {
+			e.Section, e.Drop, e.After = archive.Section(s.Section), s.Drop, nil
+		}
 		if s.Kind == "ACL" {
 			if s.AfterTableACL {
 				e.After = append(e.After, tableACL)

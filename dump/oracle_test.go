@@ -46,14 +46,19 @@ func comparable(t *testing.T, dir string) []entry {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	names := map[int]string{}
-	for _, e := range r.Entries() {
-		names[e.ID] = key(e)
+	names, seen := map[int]string{}, map[string]int{}
+	for _, e := range r.Entries() { // operators, for one, may share a tag
+		k := key(e)
+		seen[k]++
+		if n := seen[k]; n > 1 {
+			k = fmt.Sprintf("%s (%d)", k, n)
+		}
+		names[e.ID] = k
 	}
 	var out []entry
 	for _, e := range r.Entries() {
 		x := entry{
-			Key: key(e), Section: e.Section, HasData: e.HasData, Class: e.Class, OID: e.OID,
+			Key: names[e.ID], Section: e.Section, HasData: e.HasData, Class: e.Class, OID: e.OID,
 			Create: e.Create, Drop: e.Drop, Copy: e.Copy,
 			Tablespace: deref(e.Tablespace), AccessMethod: deref(e.AccessMethod), Relkind: e.Relkind, Owner: e.Owner,
 		}
