@@ -64,7 +64,7 @@ type Options struct {
 // be finished, and then there is no report.
 func Run(ctx context.Context, source, target *pgx.ConnConfig, opts Options) (*Report, error) {
 	began := time.Now()
-	if opts.Select.SchemaOnly {
+	if opts.Select.SchemaOnly && !opts.Select.SequenceData {
 		return nil, errors.New("a selection without data leaves nothing to compare")
 	}
 	if opts.Jobs <= 0 {

@@ -257,6 +257,7 @@ func TestSelection(t *testing.T) {
 		{"not a table's rows", catalog.Selection{ExcludeTableData: []string{"*.a", "*.q"}}, []string{"app.extra", "public.b"}, ""},
 		{"a table the source has not", catalog.Selection{Tables: []string{"app.extra"}}, nil, "source: read catalog: no object matches the patterns of -t"},
 		{"strict names", catalog.Selection{Tables: []string{"a", "nil"}, StrictNames: true}, nil, "source: read catalog: no matching objects were found for: -t nil"},
+		{"only sequences", catalog.Selection{SchemaOnly: true, SequenceData: true}, []string{"app.q", "public.q"}, ""},
 		{"no data", catalog.Selection{SchemaOnly: true}, nil, "a selection without data leaves nothing to compare"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
