@@ -112,14 +112,14 @@ func parseURL(s string) (settings, error) {
 	}
 	for pair := range strings.SplitSeq(query, "&") {
 		key, value, found := strings.Cut(pair, "=")
-		name, err := url.PathUnescape(key)
-		if err != nil || name == "" || !found || strings.IndexByte(value, '=') >= 0 {
+		name, ok := decode(key)
+		if !ok || name == "" || strings.ContainsAny(name, "="+space) || !found || strings.Contains(value, "=") {
 			return nil, errors.New("URL: parameters must be of the form name=value, joined by &")
 		}
 		if name == "ssl" && value == "true" { // JDBC's word, which libpq takes too
 			name, value = "sslmode", "require"
 		}
-		delete(set, name) // an empty value, too, replaces what came before
+		set[name] = "" // an empty value, too, replaces what came before
 		if err := set.unescape(name, value); err != nil {
 			return nil, err
 		}
@@ -132,12 +132,20 @@ func (set settings) unescape(key, value string) error {
 	if value == "" {
 		return nil
 	}
-	text, err := url.PathUnescape(value)
-	if err != nil || strings.IndexByte(text, 0) >= 0 {
-		return fmt.Errorf(`URL: the %s is not well encoded: write "%%" itself as %%25`, key)
+	text, ok := decode(value)
+	if !ok {
+		return fmt.Errorf(`URL: the %s is not well encoded: write "%%" itself as %%25 and a space as %%20`, key)
 	}
 	set[key] = text
 	return nil
+}
+
+// decode reads percent-encoding as libpq does, which skips spaces around a
+// value and takes none within.
+func decode(s string) (text string, ok bool) {
+	s = strings.Trim(s, " ")
+	text, err := url.PathUnescape(s)
+	return text, err == nil && !strings.Contains(s, " ") && !strings.Contains(text, "\x00")
 }
 
 // errPort does not quote the port: it may be half of a password.
@@ -165,18 +173,14 @@ func (set settings) hosts(s string) error {
 		} else {
 			host, port, _ = strings.Cut(item, ":")
 		}
-		name, err := url.PathUnescape(host)
-		if err != nil {
-			return errors.New("URL: a host is not well encoded")
-		}
 		if strings.Trim(port, "0123456789") != "" {
 			return errPort
 		}
 		anyPort = anyPort || port != ""
-		hosts, ports = append(hosts, name), append(ports, port)
+		hosts, ports = append(hosts, host), append(ports, port)
 	}
-	if host := strings.Join(hosts, ","); host != "" {
-		set["host"] = host
+	if err := set.unescape("host", strings.Join(hosts, ",")); err != nil {
+		return err
 	}
 	if anyPort {
 		set["port"] = strings.Join(ports, ",")
