@@ -13,7 +13,7 @@ type Subscription struct{ statement }
 // subscriptionQuery reads the subscriptions of this database. Only a superuser
 // sees how they connect; for others they are listed as skipped.
 func (l *loader) subscriptionQuery() query {
-	here := `WHERE s.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) ORDER BY s.oid`
+	here := `WHERE s.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) ORDER BY s.subname` // until 13 oid is hidden as well
 	if l.conn.PgConn().ParameterStatus("is_superuser") != "on" {
 		return query{
 			what: "SUBSCRIPTION objects",

@@ -1,0 +1,133 @@
+package dump_test
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/dump"
+	"github.com/pghaul/pghaul/internal/pgtest"
+)
+
+// subscribe makes subscriptions without a publisher. They keep a database from
+// being dropped, so they go when the test ends.
+func subscribe(t *testing.T, s *pgtest.Server, db string) {
+	t.Helper()
+	names := []string{"sub1", `"Sub 2"`, "sub3"}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		for _, n := range names {
+			err := s.Server.Exec(ctx, db, "ALTER SUBSCRIPTION "+n+" DISABLE")
+			if err == nil {
+				err = s.Server.Exec(ctx, db, "ALTER SUBSCRIPTION "+n+" SET (slot_name = NONE)")
+			}
+			if err == nil {
+				err = s.Server.Exec(ctx, db, "DROP SUBSCRIPTION "+n)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	more := ""
+	if s.Major >= 14 {
+		more += ", binary = true, streaming = true"
+	}
+	if s.Major >= 15 {
+		more += ", disable_on_error = true, two_phase = true"
+	}
+	if s.Major >= 16 {
+		more += ", streaming = parallel, password_required = false, origin = none, run_as_owner = true"
+		more = strings.Replace(more, ", streaming = true", "", 1)
+	}
+	if s.Major >= 17 {
+		more += ", failover = true"
+	}
+	s.Exec(t, db, `CREATE SUBSCRIPTION sub1 CONNECTION 'host=''h'' dbname=x password=secret' PUBLICATION a, "P b" WITH (connect = false, slot_name = 'a_slot')`)
+	s.Exec(t, db, `CREATE SUBSCRIPTION "Sub 2" CONNECTION 'dbname=y' PUBLICATION a WITH (connect = false, slot_name = NONE)`)
+	s.Exec(t, db, `CREATE SUBSCRIPTION sub3 CONNECTION 'dbname=z' PUBLICATION a WITH (connect = false, synchronous_commit = 'remote_apply'`+more+`)`)
+	s.Exec(t, db, `COMMENT ON SUBSCRIPTION sub1 IS 'sub'`)
+}
+
+func TestSubscriptions(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
+		db := s.Database(t)
+		subscribe(t, s, db)
+		compareWithPgDump(t, s, db, dump.Options{})
+	})
+}
+
+// TestUnreadable dumps as a role that may read the tables but neither how
+// subscriptions connect nor the options of another's user mapping: it must
+// say so.
+func TestUnreadable(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
+		role := s.Role(t, "LOGIN")
+		db := s.Database(t)
+		s.Exec(t, db, `CREATE FOREIGN DATA WRAPPER w; CREATE SERVER srv FOREIGN DATA WRAPPER w;
+CREATE USER MAPPING FOR PUBLIC SERVER srv OPTIONS (password 'secret'); CREATE USER MAPPING FOR "`+role+`" SERVER srv OPTIONS (password 'mine'); GRANT USAGE ON FOREIGN SERVER srv TO "`+role+`";`)
+		subscribe(t, s, db)
+		cfg := s.Config(t, db)
+		cfg.User = role
+		dir := filepath.Join(pgtest.TempDir(t), "d")
+		report, err := dump.Run(t.Context(), cfg, dump.Options{Dir: dir, NoSync: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []archive.Skipped{
+			{Kind: "SUBSCRIPTION", Name: `"Sub 2"`, Reason: "only a superuser can read its connection"},
+			{Kind: "SUBSCRIPTION", Name: "sub1", Reason: "only a superuser can read its connection"},
+			{Kind: "SUBSCRIPTION", Name: "sub3", Reason: "only a superuser can read its connection"},
+		}
+		slices.SortFunc(report.Skipped, func(a, b archive.Skipped) int { return strings.Compare(a.Name, b.Name) })
+		if !slices.Equal(report.Skipped, want) {
+			t.Errorf("skipped %v, want %v", report.Skipped, want)
+		}
+		if len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0], "user mapping for public SERVER srv: its options cannot be read") {
+			t.Errorf("warnings %q, want one about the user mapping for public", report.Warnings)
+		}
+		for _, e := range comparable(t, dir) {
+			switch e.Key {
+			case "USER MAPPING  USER MAPPING public SERVER srv":
+				if strings.Contains(e.Create, "OPTIONS") {
+					t.Errorf("unreadable options were read: %s", e.Create)
+				}
+			case "USER MAPPING  USER MAPPING " + role + " SERVER srv":
+				if !strings.Contains(e.Create, "password 'mine'") {
+					t.Errorf("readable options are missing: %s", e.Create)
+				}
+			}
+		}
+	})
+}
+
+// TestSecurityLabels writes labels straight into the catalog, since no label
+// provider comes with PostgreSQL; pg_dump reads them all the same.
+func TestSecurityLabels(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
+		db := s.Database(t)
+		s.Exec(t, db, `CREATE SCHEMA "L s"; CREATE TABLE "L s".t (a int, "B b" text); CREATE VIEW v AS SELECT 1 AS x; CREATE SEQUENCE sq; CREATE MATERIALIZED VIEW mv AS SELECT 1;
+CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE PROCEDURE p() LANGUAGE sql AS ''; CREATE AGGREGATE ag(int) (SFUNC = int4pl, STYPE = int);
+CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN d AS int; CREATE TYPE c AS (x int); CREATE PUBLICATION pub; CREATE LANGUAGE lan HANDLER plpgsql_call_handler;
+CREATE FUNCTION ev() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER et ON sql_drop EXECUTE FUNCTION ev(); ALTER EVENT TRIGGER et DISABLE;
+SELECT lo_from_bytea(200001, 'x'); COMMENT ON TABLE "L s".t IS 'before the label'; GRANT SELECT ON "L s".t TO PUBLIC; CREATE EXTENSION hstore;
+SET allow_system_table_mods = on;
+INSERT INTO pg_catalog.pg_seclabel (objoid, classoid, objsubid, provider, label)
+  SELECT oid, tableoid, sub, provider, 'it''s ' || sub FROM (
+    SELECT oid, tableoid, 0 FROM pg_class WHERE relname IN ('t', 'v', 'sq', 'mv') AND oid >= 16384
+    UNION ALL SELECT '"L s".t'::regclass, 'pg_class'::regclass, 2 UNION ALL SELECT 'v'::regclass, 'pg_class'::regclass, 1
+    UNION ALL SELECT oid, tableoid, 0 FROM pg_proc WHERE proname IN ('f', 'p', 'ag', 'akeys') AND oid >= 16384
+    UNION ALL SELECT oid, tableoid, 0 FROM pg_type WHERE typname IN ('e', 'd', 'c') AND oid >= 16384
+    UNION ALL SELECT oid, tableoid, 0 FROM pg_publication UNION ALL SELECT oid, tableoid, 0 FROM pg_event_trigger UNION ALL SELECT oid, tableoid, 0 FROM pg_namespace WHERE nspname = 'L s'
+    UNION ALL SELECT oid, tableoid, 0 FROM pg_language WHERE lanname = 'lan'
+    UNION ALL SELECT 200001, 'pg_largeobject'::regclass, 0) o(oid, tableoid, sub), (VALUES ('P 1')) p(provider);
+INSERT INTO pg_catalog.pg_shseclabel (objoid, classoid, provider, label) SELECT oid, tableoid, 'p1', 'a database' FROM pg_database WHERE datname = current_database();
+RESET allow_system_table_mods`)
+		compareWithPgDump(t, s, db, dump.Options{})
+	})
+}
