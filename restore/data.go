@@ -218,7 +218,7 @@ func (r *run) insert(ctx context.Context, w *worker, s *Step, c *counter) error 
 	defer wg.Wait()
 	defer cancel()
 	pr, pw := io.Pipe()
-	defer pr.Close()
+	defer func() { _ = pr.Close() }()
 	wg.Go(func() {
 		_, err := src.CopyTo(ctx, pw)
 		pw.CloseWithError(err)

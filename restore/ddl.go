@@ -90,6 +90,25 @@ func (r *run) statements(ctx context.Context, w *worker, steps []int, done func(
 	return err
 }
 
+// repeatable runs steps that do no harm if they are done twice, such as GRANT
+// and setval, and goes on with them when the connection was lost.
+func (r *run) repeatable(ctx context.Context, w *worker, steps []int) error {
+	for try := 1; ; try++ {
+		left := steps
+		err := r.statements(ctx, w, steps, func(i int, errs []*StepError) error {
+			left = left[1:]
+			return r.record(i, errs)
+		})
+		if _, lost := errors.AsType[*lostError](err); !lost || ctx.Err() != nil || try == loads {
+			return err
+		}
+		if err := w.reconnect(ctx); err != nil {
+			return err
+		}
+		steps = left
+	}
+}
+
 // note remembers that a table was created, so that its load may truncate it.
 func (r *run) note(s *Step, refused error) {
 	if s.Entry.Kind != "TABLE" || s.Stage == StageDrop || refused != nil {

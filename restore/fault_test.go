@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -201,6 +202,31 @@ func TestLostConnectionInDefinition(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"VIEW s.v 57P01"}, failures(report)); d != "" || report.Restored != 1 {
 		t.Errorf("%d restored, failures (-want +got):\n%s", report.Restored, d)
+	}
+}
+
+// Positions of sequences and privileges are set again after a loss.
+func TestLostConnectionInSmallSteps(t *testing.T) {
+	s := pgtest.Start(t, 18)
+	to := s.Database(t)
+	s.Exec(t, to, "CREATE SEQUENCE q; CREATE SEQUENCE tries; CREATE TABLE t (a int);")
+	once := "SELECT CASE WHEN nextval('public.tries') IN (%d) THEN pg_terminate_backend(pg_backend_pid()) END;"
+	set := func(id int, kind, sql string) archive.Entry {
+		return archive.Entry{ID: id, Kind: kind, Tag: "x", Section: archive.SectionData, Create: sql}
+	}
+	list := entries{
+		set(1, "SEQUENCE SET", "SELECT setval('public.q', 5);"),
+		set(2, "SEQUENCE SET", fmt.Sprintf(once, 1)),
+		set(3, "SEQUENCE SET", "SELECT setval('public.q', nextval('public.q'));"),
+		set(4, "ACL", fmt.Sprintf(once, 3)),
+		set(5, "ACL", "GRANT SELECT ON public.t TO PUBLIC;"),
+	}
+	report, err := restore.Run(t.Context(), s.Config(t, to), list, restore.Options{})
+	if err != nil || !report.Complete() || report.Restored != 5 {
+		t.Errorf("err = %v, report = %+v", err, report)
+	}
+	if got := s.Text(t, to, "SELECT (SELECT last_value FROM q) || ' ' || (SELECT last_value FROM tries) || ' ' || (SELECT relacl IS NOT NULL FROM pg_class WHERE relname = 't')"); got != "6 4 true" {
+		t.Errorf("got %s, want 6 4 true", got)
 	}
 }
 

@@ -39,7 +39,9 @@ var errNoData = errors.New("there is no data")
 func (s entries) Data(context.Context, *archive.Entry, archive.Part) (copyproto.Source, error) {
 	return nil, errNoData
 }
+
 func (s entries) LargeObjects(*archive.Entry) ([]archive.LargeObject, error) { return nil, errNoData }
+
 func (s entries) OpenLargeObject(context.Context, archive.LargeObject) (io.ReadCloser, error) {
 	return nil, errNoData
 }

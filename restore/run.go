@@ -122,8 +122,11 @@ func (r *run) expect() {
 	for i := range r.plan.Steps {
 		s := &r.plan.Steps[i]
 		switch s.Stage {
+		case StageDrop, StagePreData, StagePrivileges: // no tasks of their own
 		case StageData, StagePostData, StageRefresh:
-			tasks++
+			if s.Entry.Kind != "SEQUENCE SET" {
+				tasks++
+			}
 			bytes += r.expected(s)
 		}
 	}
@@ -177,10 +180,14 @@ func (r *run) serial(ctx context.Context, w *worker, stage Stage) error {
 	}
 	r.opts.Progress.Phase(string(stage))
 	defer r.time(stage)()
-	if stage == StageDrop {
+	switch stage {
+	case StageDrop:
 		return r.drop(ctx, w, steps)
+	case StagePrivileges:
+		return r.repeatable(ctx, w, steps)
+	default:
+		return r.statements(ctx, w, steps, r.record)
 	}
-	return r.statements(ctx, w, steps, r.record)
 }
 
 // parallel runs the steps of stages on all workers.
@@ -197,8 +204,8 @@ func (r *run) parallel(ctx context.Context, pool chan *worker, of ...Stage) erro
 			return err
 		}
 		defer r.time(r.plan.Steps[groups[node][0]].Stage)()
-		if len(groups[node]) > 1 {
-			return r.statements(ctx, w, groups[node], r.record)
+		if r.plan.Steps[groups[node][0]].Entry.Kind == "SEQUENCE SET" {
+			return r.repeatable(ctx, w, groups[node])
 		}
 		return r.step(ctx, w, groups[node][0])
 	})
