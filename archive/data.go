@@ -10,14 +10,19 @@ import (
 	"sync"
 )
 
-// terminator ends the rows of a data file, for readers that stream it to COPY.
-const terminator = "\\.\n\n\n"
+// What ends the rows of a data file: for readers that stream it to COPY, and
+// for those that run it as statements.
+const (
+	terminator    = "\\.\n\n\n"
+	statementsEnd = "\n\n"
+)
 
 // Data is the data file of one entry while it is being written: parts that are
 // read at the same time append their frames as they fill.
 type Data struct {
-	w    *Writer
-	name string // on disk
+	w      *Writer
+	name   string // on disk
+	ending string // what follows the rows
 
 	mu     sync.Mutex
 	f      *os.File
@@ -29,13 +34,19 @@ type Data struct {
 }
 
 // Table begins the data file of the entry with dump ID id.
-func (w *Writer) Table(id int) (*Data, error) {
+func (w *Writer) Table(id int) (*Data, error) { return w.data(id, terminator) }
+
+// Statements begins the data file of the entry with dump ID id, whose rows are
+// INSERT statements; WriteRows takes them as it takes rows, whole.
+func (w *Writer) Statements(id int) (*Data, error) { return w.data(id, statementsEnd) }
+
+func (w *Writer) data(id int, ending string) (*Data, error) {
 	name := DataName(id) + w.codec.compression.suffix()
 	f, err := w.create(name)
 	if err != nil {
 		return nil, err
 	}
-	d := &Data{w: w, name: name, f: f}
+	d := &Data{w: w, name: name, ending: ending, f: f}
 	w.track(d)
 	return d, nil
 }
@@ -85,11 +96,11 @@ func (d *Data) end() (*File, error) {
 		return nil, err
 	}
 	defer d.w.codec.put(e)
-	frame, err := e.frame(nil, []byte(terminator))
+	frame, err := e.frame(nil, []byte(d.ending))
 	if err != nil {
 		return nil, fmt.Errorf("compress %s: %w", d.name, err)
 	}
-	if err := d.write(frame, Frame{Part: -1, Raw: int64(len(terminator))}); err != nil {
+	if err := d.write(frame, Frame{Part: -1, Raw: int64(len(d.ending))}); err != nil {
 		return nil, err
 	}
 	file := &File{Name: d.name, Size: d.off, Frames: d.frames, SHA256: hashFrames(d.frames)}

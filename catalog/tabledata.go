@@ -119,17 +119,52 @@ func (d *TableData) CopyTo(where string) string {
 	if where != "" {
 		cond += " WHERE " + where
 	}
-	cols := quote.Idents(d.Columns)
-	return "COPY (SELECT " + cols + " FROM ONLY " + name + " " + cond + ") TO stdout;"
+	if !d.foreign {
+		name = "ONLY " + name
+	}
+	return "COPY (SELECT " + quote.Idents(d.Columns) + " FROM " + name + " " + cond + ") TO stdout;"
+}
+
+// LoadsInto is the table that the rows are loaded into.
+func (d *TableData) LoadsInto() *Relation {
+	if d.Root != nil {
+		return d.Root
+	}
+	return d.Table
+}
+
+// InsertColumns are what an INSERT of a table's rows holds.
+type InsertColumns struct {
+	Names     []string // unquoted
+	Select    []string // expressions that read the values
+	Generated []bool   // the value is DEFAULT
+	// OverridesIdentity is set when a column is GENERATED ALWAYS AS IDENTITY.
+	OverridesIdentity bool
+}
+
+// InsertColumns returns the columns of an INSERT. Generated ones are left out
+// where the columns are named, and stand as DEFAULT where they are not.
+func (d *TableData) InsertColumns(named bool) InsertColumns {
+	var out InsertColumns
+	for _, c := range d.Table.columns {
+		if c.dropped || named && c.generated != 0 {
+			continue
+		}
+		expr := quote.Ident(c.name)
+		if c.generated != 0 {
+			expr = "NULL"
+		}
+		out.Names = append(out.Names, c.name)
+		out.Select = append(out.Select, expr)
+		out.Generated = append(out.Generated, c.generated != 0)
+		out.OverridesIdentity = out.OverridesIdentity || c.identity == 'a'
+	}
+	return out
 }
 
 // CopyFrom is the statement that loads them, as an archive holds it.
 func (d *TableData) CopyFrom() string {
-	t := d.Table
-	if d.Root != nil {
-		t = d.Root
-	}
-	return "COPY " + t.QualifiedName() + columnList(d.Columns) + " FROM stdin;\n"
+	return "COPY " + d.LoadsInto().QualifiedName() + columnList(d.Columns) + " FROM stdin;\n"
 }
 
 func columnList(columns []string) string {

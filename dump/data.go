@@ -29,6 +29,7 @@ type table struct {
 	mu     sync.Mutex
 	left   int // parts not yet done
 	digest copyproto.Digest
+	rows   int64
 	size   int64
 }
 
@@ -43,9 +44,8 @@ type job struct {
 }
 
 // data writes rows and large objects, the longest piece first.
-func (r *run) data(ctx context.Context, toc []archive.Entry) error {
-	r.phase("data")
-	jobs, tables, err := r.plan(ctx, toc)
+func (r *run) data(ctx context.Context) error {
+	jobs, tables, err := r.plan(ctx)
 	if err != nil || len(jobs) == 0 {
 		return err
 	}
@@ -53,28 +53,30 @@ func (r *run) data(ctx context.Context, toc []archive.Entry) error {
 	for i, j := range jobs {
 		nodes[i].Cost = j.cost
 	}
-	pool := &pool{r: r, free: make(chan *pgx.Conn, r.opts.Jobs)}
-	defer pool.close()
-	if err := sched.Run(ctx, r.opts.Jobs, nodes, func(ctx context.Context, i int) error { return r.work(ctx, pool, jobs[i]) }); err != nil {
+	if err := sched.Run(ctx, r.opts.Jobs, nodes, func(ctx context.Context, i int) error { return r.work(ctx, jobs[i]) }); err != nil {
 		return err
 	}
 	slices.SortFunc(tables, func(a, b *table) int { return cmp.Compare(a.data.DumpID, b.data.DumpID) })
 	for _, t := range tables {
-		r.manifest.Tables = append(r.manifest.Tables, archive.TableData{
+		d := archive.TableData{
 			Entry: t.data.DumpID, Schema: t.data.Schema, Name: t.data.Name, Columns: t.data.Columns,
-			Rows: t.digest.Rows, Bytes: t.size, Digest: t.digest.String(), File: archive.DataName(t.data.DumpID),
-		})
+			Rows: t.rows, Bytes: t.size, File: archive.DataName(t.data.DumpID),
+		}
+		if r.opts.Inserts == nil { // the digest is of COPY text
+			d.Digest = t.digest.String()
+		}
+		r.manifest.Tables = append(r.manifest.Tables, d)
 		r.report.Tables++
-		r.report.Rows += t.digest.Rows
+		r.report.Rows += t.rows
 		r.report.Bytes += t.size
 	}
 	return nil
 }
 
 // plan cuts the data into jobs.
-func (r *run) plan(ctx context.Context, toc []archive.Entry) (jobs []job, tables []*table, err error) {
+func (r *run) plan(ctx context.Context) (jobs []job, tables []*table, err error) {
 	wanted := map[int]bool{}
-	for _, e := range toc {
+	for _, e := range r.toc {
 		wanted[e.ID] = e.HasData
 	}
 	var list []*catalog.TableData
@@ -98,10 +100,7 @@ func (r *run) plan(ctx context.Context, toc []archive.Entry) (jobs []job, tables
 		t := &table{data: d, bytes: sizes[d.Table.ID.OID].total}
 		tables = append(tables, t)
 		total += t.bytes
-		ranges := tidRanges(sizes[d.Table.ID.OID], r.opts.Jobs, r.db.Version)
-		if d.Condition != "" {
-			ranges = []string{""}
-		}
+		ranges := r.ranges(d, sizes[d.Table.ID.OID])
 		t.left = len(ranges)
 		for i, where := range ranges {
 			jobs = append(jobs, job{table: t, part: i, where: where, cost: t.bytes / int64(len(ranges))})
@@ -113,17 +112,17 @@ func (r *run) plan(ctx context.Context, toc []archive.Entry) (jobs []job, tables
 
 // work does one job, on a fresh connection again if the first is lost: the
 // snapshot is still held by the leader.
-func (r *run) work(ctx context.Context, p *pool, j job) error {
+func (r *run) work(ctx context.Context, j job) error {
 	const attempts = 3
 	for try := 1; ; try++ {
-		conn, err := p.get(ctx)
+		conn, err := r.pool.get(ctx)
 		if err == nil {
 			if j.blobs != nil {
 				err = r.largeObjects(ctx, conn, j.blobs)
 			} else {
 				err = r.rows(ctx, conn, j)
 			}
-			p.put(conn)
+			r.pool.put(conn)
 		}
 		if err == nil || try == attempts || ctx.Err() != nil || !lost(err) {
 			return err
@@ -165,21 +164,27 @@ func (r *run) rows(ctx context.Context, conn *pgx.Conn, j job) (err error) {
 	w := &rowWriter{part: part, task: t.task}
 	defer func() {
 		if err != nil {
-			t.task.Add(-w.hash.Sum().Rows, -w.bytes)
+			t.task.Add(-w.rows, -w.bytes)
 			err = errors.Join(err, part.Abort())
 		}
 	}()
 	// A session that waits for the table behind the leader's lock would make this
 	// one wait for ever: fail instead, as pg_dump does.
-	if _, err := conn.PgConn().Exec(ctx, "LOCK TABLE "+t.data.Table.QualifiedName()+" IN ACCESS SHARE MODE NOWAIT").ReadAll(); err != nil {
-		if pg.Code(err) == "55P03" {
-			return fmt.Errorf("dump %s: another session waits for an exclusive lock on the table, which nobody gets while the dump runs: %w", t.data.QualifiedName(), err)
-		}
-		return r.failed(conn, "lock "+t.data.QualifiedName(), err)
+	if err := r.lockRows(ctx, conn, t.data); err != nil {
+		return err
 	}
-	n, err := copyproto.Query{Conn: conn.PgConn(), SQL: t.data.CopyTo(j.where)}.CopyTo(ctx, w)
-	if err == nil {
-		err = w.end(n)
+	if r.opts.Inserts != nil {
+		err = r.opts.Inserts.write(ctx, conn.PgConn(), t.data, j.where, func(statement []byte, rows int64) error {
+			w.rows, w.bytes = w.rows+rows, w.bytes+int64(len(statement))
+			t.task.Add(rows, int64(len(statement)))
+			return part.WriteRows(statement, rows)
+		})
+	} else {
+		var n int64
+		n, err = copyproto.Query{Conn: conn.PgConn(), SQL: t.data.CopyTo(j.where)}.CopyTo(ctx, w)
+		if err == nil {
+			err = w.end(n)
+		}
 	}
 	if err != nil {
 		return r.failed(conn, "dump "+t.data.QualifiedName(), err)
@@ -190,7 +195,21 @@ func (r *run) rows(ctx context.Context, conn *pgx.Conn, j job) (err error) {
 	return t.done(r, w)
 }
 
-func (r *run) failed(conn *pgx.Conn, what string, err error) error {
+// lockRows takes the worker's own lock on a table at once, or fails.
+func (l *Live) lockRows(ctx context.Context, conn *pgx.Conn, d *catalog.TableData) error {
+	if d.Foreign() {
+		return nil // LOCK does not take foreign tables
+	}
+	if _, err := conn.PgConn().Exec(ctx, "LOCK TABLE "+d.Table.QualifiedName()+" IN ACCESS SHARE MODE NOWAIT").ReadAll(); err != nil {
+		if pg.Code(err) == "55P03" {
+			return fmt.Errorf("dump %s: another session waits for an exclusive lock on the table, which nobody gets while the dump runs: %w", d.QualifiedName(), err)
+		}
+		return l.failed(conn, "lock "+d.QualifiedName(), err)
+	}
+	return nil
+}
+
+func (l *Live) failed(conn *pgx.Conn, what string, err error) error {
 	if conn.IsClosed() {
 		return fmt.Errorf("%s: %w: %w", what, errConnection, err)
 	}
@@ -206,7 +225,11 @@ func (t *table) start(r *run) (err error) {
 	}
 	r.log.Info("dumping contents of table " + t.data.QualifiedName())
 	t.task = r.opts.Progress.StartSized("data", t.data.QualifiedName(), t.bytes)
-	t.file, err = r.writer.Table(t.data.DumpID)
+	if r.opts.Inserts != nil {
+		t.file, err = r.writer.Statements(t.data.DumpID)
+	} else {
+		t.file, err = r.writer.Table(t.data.DumpID)
+	}
 	return err
 }
 
@@ -215,6 +238,7 @@ func (t *table) done(_ *run, w *rowWriter) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.digest = t.digest.Add(w.hash.Sum())
+	t.rows += w.rows
 	t.size += w.bytes
 	if t.left--; t.left > 0 {
 		return nil
@@ -234,6 +258,7 @@ type rowWriter struct {
 	task  *progress.Task
 	hash  copyproto.Hasher
 	carry []byte
+	rows  int64
 	bytes int64
 }
 
@@ -254,6 +279,7 @@ func (w *rowWriter) Write(p []byte) (int, error) {
 	if err := w.part.WriteRows(p, rows); err != nil {
 		return 0, err
 	}
+	w.rows += rows
 	w.task.Add(rows, int64(n))
 	w.carry = w.carry[:0]
 	return n, nil
@@ -268,37 +294,4 @@ func (w *rowWriter) end(rows int64) error {
 		return fmt.Errorf("the server sent %d rows and counted %d", got, rows)
 	}
 	return nil
-}
-
-// A pool lends connections that see the snapshot.
-type pool struct {
-	r    *run
-	free chan *pgx.Conn
-}
-
-func (p *pool) get(ctx context.Context) (*pgx.Conn, error) {
-	select {
-	case c := <-p.free:
-		return c, nil
-	default:
-		return p.r.connect(ctx, pg.ReadData)
-	}
-}
-
-func (p *pool) put(c *pgx.Conn) {
-	if c.IsClosed() {
-		return
-	}
-	p.free <- c
-}
-
-func (p *pool) close() {
-	for {
-		select {
-		case c := <-p.free:
-			pg.Close(c)
-		default:
-			return
-		}
-	}
 }

@@ -8,9 +8,6 @@ import (
 	"github.com/pghaul/pghaul/internal/quote"
 )
 
-// entries turns the sorted graph into a table of contents.
-func (r *run) entries() []archive.Entry { return Entries(r.db, r.manifest.Source.Encoding, r.opts) }
-
 // Entries turns a sorted graph into a table of contents, with every object's
 // comments and privileges behind it, as pg_dump orders them (reference §1.0).
 func Entries(db *catalog.Database, encoding string, opts Options) []archive.Entry {
@@ -21,8 +18,46 @@ func Entries(db *catalog.Database, encoding string, opts Options) []archive.Entr
 	for _, o := range db.Objects {
 		b.object(o)
 	}
+	b.selectSections()
+	for _, e := range b.toc {
+		b.stored[e.ID] = true
+	}
 	b.resolve(db)
 	return b.toc
+}
+
+// selectSections drops the entries of sections that are not wanted. Entries
+// without a section are in that of the entry before them.
+func (b *builder) selectSections() {
+	if len(b.opts.Sections) == 0 {
+		return
+	}
+	section := archive.SectionPreData
+	b.toc = slices.DeleteFunc(b.toc, func(e archive.Entry) bool {
+		if e.Section != archive.SectionNone {
+			section = e.Section
+		}
+		switch e.Kind {
+		case "ENCODING", "STDSTRINGS", "SEARCHPATH", "DATABASE", "DATABASE PROPERTIES":
+			return false // a restorer needs them whatever the section
+		}
+		return !slices.Contains(b.opts.Sections, section)
+	})
+}
+
+// leftOut reports whether the options leave out a kind of objects.
+func (o Options) leftOut(kind string) bool {
+	switch kind {
+	case "POLICY", "ROW SECURITY":
+		return o.NoPolicies
+	case "PUBLICATION", "PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA":
+		return o.NoPublications
+	case "SUBSCRIPTION":
+		return o.NoSubscriptions
+	case "SECURITY LABEL":
+		return o.NoSecurityLabels
+	}
+	return false
 }
 
 type builder struct {
@@ -48,12 +83,14 @@ func (b *builder) add(e archive.Entry) {
 		e.Owner = ""
 	}
 	b.toc = append(b.toc, e)
-	b.stored[e.ID] = true
 }
 
 func (b *builder) object(o catalog.Object) {
 	m := o.Info()
 	sel := b.opts.Select
+	if b.opts.leftOut(m.Kind) {
+		return
+	}
 	wanted := m.Wanted()
 	if wanted && sel.DataOnly && m.Section != catalog.Data && m.Kind != "DATABASE" {
 		wanted = false
@@ -83,7 +120,10 @@ func (b *builder) main(o catalog.Object) bool {
 	case *catalog.TableData:
 		switch m.Kind {
 		case "TABLE DATA":
-			e.HasData, e.Copy, e.File = true, o.CopyFrom(), archive.DataName(m.DumpID)
+			e.HasData, e.File = true, archive.DataName(m.DumpID)
+			if b.opts.Inserts == nil {
+				e.Copy = o.CopyFrom()
+			}
 			e.After = []int{o.Table.DumpID}
 		case "SEQUENCE SET":
 			e.Class, e.OID = 0, 0
@@ -119,6 +159,9 @@ func (b *builder) main(o catalog.Object) bool {
 func (b *builder) satellites(m *catalog.Meta) {
 	tableACL := 0
 	for _, s := range m.Satellites {
+		if b.opts.leftOut(s.Kind) {
+			continue
+		}
 		e := archive.Entry{ID: b.id(), Kind: s.Kind, Tag: s.Tag, Section: archive.SectionNone, Create: s.SQL, Namespace: s.Schema, Owner: s.Owner, After: []int{m.DumpID}}
 		if s.After != 0 {
 			e.After[0] = s.After

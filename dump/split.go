@@ -20,12 +20,12 @@ type size struct {
 
 // sizes asks for the sizes of all tables at once: the statistics in pg_class
 // may be old or missing.
-func (r *run) sizes(ctx context.Context, list []*catalog.TableData) (map[uint32]size, error) {
+func (l *Live) sizes(ctx context.Context, list []*catalog.TableData) (map[uint32]size, error) {
 	out := make(map[uint32]size, len(list))
 	if len(list) == 0 {
 		return out, nil
 	}
-	conn, err := r.connect(ctx, pg.ReadCatalog)
+	conn, err := l.connect(ctx, pg.ReadCatalog)
 	if err != nil {
 		return nil, err
 	}
@@ -77,4 +77,13 @@ func tidRanges(s size, jobs int, v pg.Version) []string {
 		}
 	}
 	return out
+}
+
+// ranges cuts a table's rows into parts. Rows that a condition selects, that
+// are on another server or that become INSERT statements stay together.
+func (l *Live) ranges(d *catalog.TableData, s size) []string {
+	if d.Condition != "" || d.Foreign() || l.opts.Inserts != nil {
+		return []string{""}
+	}
+	return tidRanges(s, l.opts.Jobs, l.db.Version)
 }

@@ -39,6 +39,8 @@ type Options struct {
 	LCMonetary string
 	// RowSecurity reads what policies let through instead of failing.
 	RowSecurity bool
+	// ForeignTables lets queries read tables of foreign servers.
+	ForeignTables bool
 	// ExtraFloatDigits overrides 3, the exact setting; nil leaves it.
 	ExtraFloatDigits *int
 }
@@ -134,7 +136,11 @@ func settings(v Version, purpose Purpose, opts Options) string {
 		set("synchronize_seqscans", "off")
 		set("quote_all_identifiers", "off")
 		// CVE-2024-7348: minors since August 2024 know the setting.
-		b.WriteString("SELECT pg_catalog.set_config(name, 'view, foreign-table', false) FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind';\n")
+		kinds := "view, foreign-table"
+		if opts.ForeignTables {
+			kinds = "view"
+		}
+		b.WriteString("SELECT pg_catalog.set_config(name, '" + kinds + "', false) FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind';\n")
 	}
 	if purpose == ReadData {
 		set("TimeZone", "UTC")

@@ -35,17 +35,37 @@ func Export(ctx context.Context, conn *pgx.Conn, name string) (*Snapshot, error)
 		if err := Import(ctx, conn.PgConn(), name); err != nil {
 			return nil, err
 		}
-	} else if _, err := conn.PgConn().Exec(ctx, beginReadOnly).ReadAll(); err != nil {
-		return nil, fmt.Errorf("begin snapshot transaction: %w", err)
+		return s, s.describe(ctx)
 	}
+	return s, s.export(ctx, beginReadOnly)
+}
+
+// ExportDeferrable waits for a moment at which no running transaction can make
+// the snapshot differ from a serial order of all, and exports that one. A
+// standby cannot.
+func ExportDeferrable(ctx context.Context, conn *pgx.Conn) (*Snapshot, error) {
+	s := &Snapshot{conn: conn}
+	return s, s.export(ctx, "BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE")
+}
+
+func (s *Snapshot) export(ctx context.Context, begin string) error {
+	if _, err := s.conn.PgConn().Exec(ctx, begin).ReadAll(); err != nil {
+		return fmt.Errorf("begin snapshot transaction: %w", err)
+	}
+	if err := s.describe(ctx); err != nil {
+		return err
+	}
+	if err := s.conn.QueryRow(ctx, "SELECT pg_catalog.pg_export_snapshot()").Scan(&s.Name); err != nil {
+		return fmt.Errorf("export snapshot: %w", err)
+	}
+	return nil
+}
+
+// describe reads when and where the snapshot was taken.
+func (s *Snapshot) describe(ctx context.Context) error {
 	const query = `SELECT pg_catalog.now(), pg_catalog.pg_is_in_recovery()`
-	if err := conn.QueryRow(ctx, query).Scan(&s.Taken, &s.Standby); err != nil {
-		return nil, fmt.Errorf("read snapshot time: %w", err)
-	}
-	if name == "" {
-		if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_export_snapshot()").Scan(&s.Name); err != nil {
-			return nil, fmt.Errorf("export snapshot: %w", err)
-		}
+	if err := s.conn.QueryRow(ctx, query).Scan(&s.Taken, &s.Standby); err != nil {
+		return fmt.Errorf("read snapshot time: %w", err)
 	}
 	lsn := "pg_current_wal_lsn"
 	if s.Standby {
@@ -53,11 +73,11 @@ func Export(ctx context.Context, conn *pgx.Conn, name string) (*Snapshot, error)
 	}
 	// A platform may have revoked the function: a savepoint saves the snapshot.
 	if err := s.Guard(ctx, func() error {
-		return conn.QueryRow(ctx, "SELECT coalesce(pg_catalog."+lsn+"()::text, '')").Scan(&s.LSN)
+		return s.conn.QueryRow(ctx, "SELECT coalesce(pg_catalog."+lsn+"()::text, '')").Scan(&s.LSN)
 	}); err != nil && Code(err) == "" {
-		return nil, fmt.Errorf("read WAL position: %w", err)
+		return fmt.Errorf("read WAL position: %w", err)
 	}
-	return s, nil
+	return nil
 }
 
 // Guard runs do under a savepoint of the snapshot's session, so that an error
