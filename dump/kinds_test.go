@@ -131,3 +131,19 @@ RESET allow_system_table_mods`)
 		compareWithPgDump(t, s, db, dump.Options{})
 	})
 }
+
+// TestOddEntries compares what pg_dump writes but nobody can restore to the letter:
+// a language by its name alone, a default that comes back as an expression,
+// and postfix operators.
+func TestOddEntries(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
+		db := s.Database(t)
+		s.Exec(t, db, `CREATE LANGUAGE by_name HANDLER plpgsql_call_handler;
+CREATE TYPE b; CREATE FUNCTION b_in(cstring) RETURNS b LANGUAGE internal IMMUTABLE STRICT AS 'int4in'; CREATE FUNCTION b_out(b) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+CREATE TYPE b (INPUT = b_in, OUTPUT = b_out, LIKE = int4, DEFAULT = 42); CREATE DOMAIN over_b AS b;`)
+		if s.Major < 14 {
+			s.Exec(t, db, `CREATE OPERATOR !! (FUNCTION = factorial, LEFTARG = bigint); COMMENT ON OPERATOR !! (bigint, NONE) IS 'postfix'`)
+		}
+		compareWithPgDump(t, s, db, dump.Options{})
+	})
+}

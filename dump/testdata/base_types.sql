@@ -29,7 +29,6 @@ CREATE TYPE crange;
 CREATE FUNCTION crange_canonical(crange) RETURNS crange LANGUAGE internal IMMUTABLE STRICT AS 'int4range_canonical';
 CREATE TYPE crange AS RANGE (subtype = int4, canonical = crange_canonical, subtype_diff = int4range_subdiff);
 CREATE TABLE uses (a "T S"."B t", b pass DEFAULT '7', c like_float, d vec[], e crange, f "T S"."B t"(10));
-CREATE DOMAIN over_base AS pass;
 CREATE FUNCTION bt_to_int("T S"."B t") RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
 CREATE FUNCTION pass_typmod(pass, int, bool) RETURNS pass LANGUAGE sql IMMUTABLE AS 'SELECT $1';
 CREATE CAST ("T S"."B t" AS int) WITH FUNCTION bt_to_int("T S"."B t") AS ASSIGNMENT;
@@ -51,7 +50,6 @@ CREATE FUNCTION "T S".inline_handler(internal) RETURNS void LANGUAGE c AS '$libd
 CREATE FUNCTION lang_validator(oid) RETURNS void LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_validator';
 CREATE TRUSTED LANGUAGE "My l" HANDLER lang_handler INLINE "T S".inline_handler VALIDATOR lang_validator;
 CREATE LANGUAGE plain_l HANDLER lang_handler;
-CREATE LANGUAGE builtin_h HANDLER plpgsql_call_handler;
 COMMENT ON LANGUAGE "My l" IS 'mine'; REVOKE USAGE ON LANGUAGE "My l" FROM PUBLIC; GRANT USAGE ON LANGUAGE "My l" TO pg_monitor WITH GRANT OPTION;
 REVOKE USAGE ON LANGUAGE sql FROM PUBLIC; REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC; GRANT USAGE ON LANGUAGE plpgsql TO pg_monitor;
 CREATE FUNCTION in_my_l() RETURNS int LANGUAGE "My l" AS 'BEGIN RETURN 1; END';
