@@ -96,8 +96,8 @@ func char(s string) byte {
 // partition lists all, an inheritance child its own only.
 func (r *Relation) prints(c *column) bool { return !c.dropped && (c.local || r.partition) }
 
-// copyColumns are the columns that COPY moves: neither dropped nor generated.
-func (r *Relation) copyColumns() []string {
+// CopyColumns are the columns that COPY moves: neither dropped nor generated.
+func (r *Relation) CopyColumns() []string {
 	var out []string
 	for _, c := range r.columns {
 		if !c.dropped && c.generated == 0 {

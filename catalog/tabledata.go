@@ -60,7 +60,7 @@ func (l *loader) tableData() {
 		rk := rankTableData
 		switch r.Relkind {
 		case 'r':
-			d.Kind, d.Section, d.Columns = "TABLE DATA", Data, r.copyColumns()
+			d.Kind, d.Section, d.Columns = "TABLE DATA", Data, r.CopyColumns()
 			if r.persistence == 'u' && sel.NoUnloggedData {
 				continue
 			}
@@ -73,7 +73,7 @@ func (l *loader) tableData() {
 			if !l.sel.foreign[r.server] {
 				continue
 			}
-			d.Kind, d.Section, d.Columns, d.foreign = "TABLE DATA", Data, r.copyColumns(), true
+			d.Kind, d.Section, d.Columns, d.foreign = "TABLE DATA", Data, r.CopyColumns(), true
 		case 'S':
 			d.Kind, d.Section, rk = "SEQUENCE SET", Data, rankSequenceSet
 		case 'm':

@@ -120,7 +120,8 @@ func writeValue(out *bytes.Buffer, typ uint32, v []byte) {
 	s := string(v)
 	switch typ {
 	case int2, int4, int8, oid, float4, float8, numeric:
-		if strings.Trim(s, "0123456789 +-eE.") == "" {
+		// A bare -0 is an integer, which has no sign: pg_dump loses it.
+		if strings.Trim(s, "0123456789 +-eE.") == "" && s != "-0" {
 			out.WriteString(s)
 			return
 		}

@@ -33,6 +33,9 @@ type pair struct {
 	columns  []string              // to compare, in the source's order
 	problems []string
 	digest   [2]*copyproto.Digest
+	// root is the partitioned table whose rows are compared as a whole: which
+	// partition a row is in depends on the server. nil for most tables.
+	root *catalog.Relation
 }
 
 // open opens both ends.
@@ -74,6 +77,7 @@ func (c *comparison) match() {
 			}
 		}
 		p.matchColumns()
+		p.findRoot()
 		c.pairs = append(c.pairs, p)
 		bytes += p.bytes()
 	}
@@ -123,6 +127,38 @@ func (p *pair) matchColumns() {
 				p.columns = append(p.columns, name)
 			}
 		}
+	}
+}
+
+// findRoot looks whether the rows' partition depends on the server. Then the
+// columns are read in the order of the topmost table, alike in every partition.
+func (p *pair) findRoot() {
+	for _, d := range p.data {
+		if p.root == nil && d != nil {
+			p.root = d.Root
+		}
+	}
+	if p.root == nil {
+		return
+	}
+	order := p.root.CopyColumns()
+	slices.SortFunc(p.columns, func(a, b string) int { return cmp.Compare(slices.Index(order, a), slices.Index(order, b)) })
+}
+
+// add puts a partition's rows to those of the whole table.
+func (t *Table) add(p *pair) {
+	if len(p.problems) > 0 {
+		t.Problem = strings.Join(append([]string{t.Problem}, p.problems...), "; ")
+		t.Problem = strings.TrimPrefix(t.Problem, "; ")
+	}
+	for i, sum := range []**copyproto.Digest{&t.Source, &t.Target} {
+		if p.digest[i] == nil {
+			continue
+		}
+		if *sum == nil {
+			*sum = &copyproto.Digest{}
+		}
+		**sum = (*sum).Add(*p.digest[i])
 	}
 }
 
@@ -237,11 +273,24 @@ func (c *comparison) beating(ctx context.Context, do func(context.Context) error
 
 func (c *comparison) report() *Report {
 	r := &Report{Snapshot: c.ends[0].snapshot.Name}
+	whole := map[key]*Table{}
 	for _, p := range c.pairs {
+		if p.root != nil {
+			k := key{p.root.Schema, p.root.Name}
+			if whole[k] == nil {
+				whole[k] = &Table{Schema: k.schema, Name: k.name}
+			}
+			whole[k].add(p)
+			continue
+		}
 		source, target := p.digest[0], p.digest[1]
 		t := Table{Schema: p.schema, Name: p.name, Source: source, Target: target, Problem: strings.Join(p.problems, "; ")}
 		t.Equal = t.Problem == "" && source != nil && target != nil && *source == *target
 		r.Tables = append(r.Tables, t)
+	}
+	for _, t := range whole {
+		t.Equal = t.Problem == "" && t.Source != nil && t.Target != nil && *t.Source == *t.Target
+		r.Tables = append(r.Tables, *t)
 	}
 	slices.SortFunc(r.Tables, func(a, b Table) int {
 		return cmp.Or(strings.Compare(a.Schema, b.Schema), strings.Compare(a.Name, b.Name))
