@@ -19,10 +19,20 @@ import (
 
 type dumpFlags struct {
 	dump.Options
-	conn        connOptions
-	format      string
-	compress    string
-	lockTimeout string
+	conn          connOptions
+	format        string
+	compress      string
+	lockTimeout   string
+	noData        bool
+	noSchema      bool
+	sections      []string
+	inserts       bool
+	columnInserts bool
+	rowsPerInsert int
+	onConflict    bool
+	floatDigits   string
+	restrictKey   string
+	plain         bool // SQL instead of an archive
 }
 
 func newDump(g *globals) *cobra.Command {
@@ -51,10 +61,11 @@ what only shapes an SQL script has no effect on an archive, as in pg_dump.
 func (o *dumpFlags) addFlags(cmd *cobra.Command, g *globals) {
 	out := newGroup("Output options")
 	f := out.flags
-	f.StringVarP(&o.Dir, "file", "f", "", "`DIR` to make; it must not exist or be empty")
-	f.StringVarP(&o.format, "format", "F", "d", "archive format: d for directory, the only `FORMAT` yet")
+	f.StringVarP(&o.Dir, "file", "f", "", "`PATH` to write: a directory that must not exist or be empty; with -Fp a file, else stdout")
+	f.StringVarP(&o.format, "format", "F", "d", "`FORMAT`: d, a directory archive, or p, a plain SQL script for psql")
 	f.IntVarP(&o.Jobs, "jobs", "j", 2, "read tables on `N` connections")
 	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`METHOD[:LEVEL]`: zstd, lz4, gzip or none; 0 to 9 is gzip")
+	f.StringVar(&o.restrictKey, "restrict-key", "", "`KEY` that guards the script of -Fp; a random one by default")
 	f.BoolVar(&o.NoSync, "no-sync", false, "do not wait for the files to reach the disk")
 	f.StringVar(&o.lockTimeout, "lock-wait-timeout", "", "fail when a table lock takes longer than `TIME`: ms, or with a unit (5s)")
 	addReportFlag(f, g)
@@ -69,17 +80,40 @@ func (o *dumpFlags) addFlags(cmd *cobra.Command, g *globals) {
 	f.BoolVarP(&o.NoOwner, "no-owner", "O", false, "do not say who owns what")
 	f.BoolVarP(&o.NoPrivileges, "no-privileges", "x", false, "no GRANT and REVOKE")
 	f.BoolVar(&o.NoComments, "no-comments", false, "no comments")
+	f.BoolVar(&o.NoPolicies, "no-policies", false, "no row-level-security policies")
+	f.BoolVar(&o.NoPublications, "no-publications", false, "no publications")
+	f.BoolVar(&o.NoSubscriptions, "no-subscriptions", false, "no subscriptions")
+	f.BoolVar(&o.NoSecurityLabels, "no-security-labels", false, "no security labels")
+	f.BoolVar(&o.NoToastCompression, "no-toast-compression", false, "no compression methods of columns")
+	f.BoolVar(&o.Select.NoUnloggedData, "no-unlogged-table-data", false, "no rows of unlogged tables")
+	f.BoolVar(&o.noData, "no-data", false, "no rows")
+	f.BoolVar(&o.noSchema, "no-schema", false, "no definitions")
+	f.BoolVar(&o.Select.SequenceData, "sequence-data", false, "the positions of sequences, too, with -s or --no-data")
+	f.StringArrayVar(&o.sections, "section", nil, "only `SECTION`: pre-data, data or post-data; may be repeated")
+	f.StringArrayVar(&o.Select.ForeignData, "include-foreign-data", nil, "the rows of foreign tables, too, on servers matching `PATTERN`")
 	f.StringVarP(&o.Encoding, "encoding", "E", "", "write the archive in `ENCODING` instead of the database's")
 	f.StringVar(&o.Snapshot, "snapshot", "", "use the snapshot exported as `ID`")
+
+	rows := newGroup("How rows are read and written")
+	f = rows.flags
+	f.BoolVar(&o.inserts, "inserts", false, "INSERT statements instead of COPY data")
+	f.BoolVar(&o.columnInserts, "column-inserts", false, "INSERT statements that name the columns")
+	f.IntVar(&o.rowsPerInsert, "rows-per-insert", 0, "INSERT statements of `N` rows each")
+	f.BoolVar(&o.onConflict, "on-conflict-do-nothing", false, "INSERT statements that skip rows already there")
+	f.BoolVar(&o.ViaRoot, "load-via-partition-root", false, "load rows of partitions through the topmost table")
+	f.BoolVar(&o.RowSecurity, "enable-row-security", false, "read only what row-level security lets the role see")
+	f.StringVar(&o.floatDigits, "extra-float-digits", "", "write floating-point numbers with `N`, -15 to 3, extra digits")
+	f.BoolVar(&o.Deferrable, "serializable-deferrable", false, "wait for a snapshot without anomalies of running transactions")
 
 	conn := newGroup("Connection options")
 	o.conn.AddFlags(conn.flags)
 	conn.flags.StringVar(&o.Role, "role", "", "SET ROLE `NAME` on every connection")
-	addGroups(cmd, out, what, conn)
+	addGroups(cmd, out, what, rows, conn)
 
 	alias(cmd.Flags(), "blobs", "large-objects")
 	alias(cmd.Flags(), "no-blobs", "no-large-objects")
 	alias(cmd.Flags(), "no-acl", "no-privileges")
+	alias(cmd.Flags(), "attribute-inserts", "column-inserts")
 	addPgOptions(cmd.Flags(), "pg_dump", dumpOptions)
 }
 
@@ -107,12 +141,17 @@ func (o *dumpFlags) check(args []string) error {
 	}
 	switch o.format {
 	case "d", "directory":
-	case "c", "custom", "t", "tar", "p", "plain":
-		return usagef("format %q is not supported yet: use -Fd", o.format)
+	case "p", "plain":
+		o.plain = true
+	case "c", "custom", "t", "tar":
+		return usagef("format %q is not supported yet: use -Fd or -Fp", o.format)
 	default:
-		return usagef("format %q: want d, the directory format", o.format)
+		return usagef("format %q: want d, a directory archive, or p, a plain SQL script", o.format)
 	}
-	if o.Dir == "" {
+	if err := o.checkRows(); err != nil {
+		return err
+	}
+	if o.Dir == "" && !o.plain {
 		return usagef("-f DIR is missing: the directory to write the archive into")
 	}
 	var err error
@@ -120,6 +159,40 @@ func (o *dumpFlags) check(args []string) error {
 		return err
 	}
 	o.LockWaitTimeout, err = parseTimeout(o.lockTimeout)
+	return err
+}
+
+// checkRows turns the flags about rows and sections into options.
+func (o *dumpFlags) checkRows() (err error) {
+	switch {
+	case o.Select.DataOnly && o.noData:
+		return usagef("-a/--data-only and --no-data contradict each other")
+	case o.Select.SchemaOnly && o.noSchema:
+		return usagef("-s/--schema-only and --no-schema contradict each other")
+	case o.noData && o.noSchema && !o.Select.SequenceData:
+		return usagef("--no-data and --no-schema together leave nothing to dump")
+	case o.Select.SchemaOnly && len(o.Select.ForeignData) > 0:
+		return usagef("-s/--schema-only and --include-foreign-data contradict each other")
+	case o.rowsPerInsert < 0:
+		return usagef("--rows-per-insert must be 1 or more")
+	case o.onConflict && !o.inserts && !o.columnInserts && o.rowsPerInsert == 0:
+		return usagef("--on-conflict-do-nothing needs --inserts, --column-inserts or --rows-per-insert")
+	case o.restrictKey != "" && !o.plain:
+		return usagef("--restrict-key is for -Fp only")
+	}
+	o.Select.SchemaOnly = o.Select.SchemaOnly || o.noData
+	o.Select.DataOnly = o.Select.DataOnly || o.noSchema
+	if o.inserts || o.columnInserts || o.rowsPerInsert > 0 {
+		o.Inserts = &dump.Inserts{Columns: o.columnInserts, RowsPerInsert: o.rowsPerInsert, OnConflictDoNothing: o.onConflict}
+	}
+	if o.floatDigits != "" {
+		n, err := strconv.Atoi(o.floatDigits)
+		if err != nil || n < -15 || n > 3 {
+			return usagef("--extra-float-digits %q: want a number from -15 to 3", o.floatDigits)
+		}
+		o.ExtraFloatDigits = &n
+	}
+	o.Sections, err = parseSections(o.sections)
 	return err
 }
 
@@ -139,6 +212,11 @@ func runDump(ctx context.Context, o *dumpFlags, g *globals, args []string) error
 	defer front.Stop()
 	o.Tool, o.Logger, o.Progress = toolName(), g.log, front.Tracker
 	o.Encoding = cmp.Or(o.Encoding, source.encoding)
+	if o.plain {
+		err := o.writeScript(ctx, g, source.config)
+		front.Stop()
+		return rep.close(ctx, nil, err)
+	}
 	r, err := dump.Run(ctx, source.config, o.Options)
 	front.Stop()
 	if err != nil {

@@ -100,15 +100,9 @@ func (o *restoreFlags) check(args []string) error {
 	default:
 		return usagef("format %q: want d, the directory format", o.format)
 	}
-	known := []archive.Section{archive.SectionPreData, archive.SectionData, archive.SectionPostData}
-	for _, name := range o.sections {
-		i := slices.IndexFunc(known, func(s archive.Section) bool { return s.String() == name })
-		if i < 0 {
-			return usagef("--section %q: want pre-data, data or post-data", name)
-		}
-		o.Sections = append(o.Sections, known[i])
-	}
-	return nil
+	var err error
+	o.Sections, err = parseSections(o.sections)
+	return err
 }
 
 func runRestore(ctx context.Context, o *restoreFlags, g *globals, args []string) (err error) {

@@ -1,8 +1,14 @@
 package main
 
 import (
+	"errors"
+	"io"
+	"os"
+	"slices"
+
 	"github.com/spf13/pflag"
 
+	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/catalog"
 )
 
@@ -15,5 +21,51 @@ func addSelection(f *pflag.FlagSet, s *catalog.Selection) {
 	f.StringArrayVarP(&s.Extensions, "extension", "e", nil, "only extensions matching `PATTERN`")
 	f.StringArrayVar(&s.ExcludeExtensions, "exclude-extension", nil, "no extensions matching `PATTERN`")
 	f.StringArrayVar(&s.ExcludeTableData, "exclude-table-data", nil, "no rows of tables matching `PATTERN`")
+	f.StringArrayVar(&s.TablesAndChildren, "table-and-children", nil, "like -t, with partitions and children")
+	f.StringArrayVar(&s.ExcludeTablesAndChildren, "exclude-table-and-children", nil, "like -T, with partitions and children")
+	f.StringArrayVar(&s.ExcludeTableDataAndChildren, "exclude-table-data-and-children", nil, "like --exclude-table-data, with partitions and children")
+	f.Var(&filterFiles{selection: s}, "filter", "select by the rules in `FILE`, - for stdin")
 	f.BoolVar(&s.StrictNames, "strict-names", false, "fail when a pattern of -n, -t or -e matches nothing")
+}
+
+// parseSections reads the names given with --section.
+func parseSections(names []string) ([]archive.Section, error) {
+	known := []archive.Section{archive.SectionPreData, archive.SectionData, archive.SectionPostData}
+	var out []archive.Section
+	for _, name := range names {
+		i := slices.IndexFunc(known, func(s archive.Section) bool { return s.String() == name })
+		if i < 0 {
+			return nil, usagef("--section %q: want pre-data, data or post-data", name)
+		}
+		out = append(out, known[i])
+	}
+	return out, nil
+}
+
+// filterFiles is the value of --filter: each use adds a file's rules.
+type filterFiles struct {
+	selection *catalog.Selection
+	names     string
+}
+
+// String implements pflag.Value.
+func (f *filterFiles) String() string { return f.names }
+
+// Type implements pflag.Value.
+func (f *filterFiles) Type() string { return "FILE" }
+
+// Set implements pflag.Value.
+func (f *filterFiles) Set(name string) (err error) {
+	f.names = name
+	var r io.ReadCloser = os.Stdin
+	if name != "-" {
+		if r, err = os.Open(name); err != nil {
+			return usagef("--filter: %v", err)
+		}
+		defer func() { err = errors.Join(err, r.Close()) }()
+	}
+	if err := f.selection.ReadFilter(r, name); err != nil {
+		return usagef("%v", err)
+	}
+	return nil
 }
