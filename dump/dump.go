@@ -134,7 +134,7 @@ func (r *run) do(ctx context.Context, source *pgx.ConnConfig, opts Options) (err
 	if err != nil {
 		return err
 	}
-	defer r.Live.Close()
+	defer r.Close()
 	r.report.Snapshot, r.report.LSN = r.snapshot.Name, r.snapshot.LSN
 	r.report.Skipped, r.report.Warnings = r.manifest.Skipped, r.db.Warnings
 

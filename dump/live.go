@@ -29,7 +29,6 @@ type Live struct {
 	header   archive.Header
 	manifest archive.Manifest
 	toc      []archive.Entry
-	data1    map[int]*catalog.TableData // by dump ID
 	pool     *pool
 }
 
@@ -39,14 +38,14 @@ func Open(ctx context.Context, source *pgx.ConnConfig, opts Options) (*Live, err
 	return open(ctx, source, opts, opts.Progress.Phase)
 }
 
-func open(ctx context.Context, source *pgx.ConnConfig, opts Options, phase func(string)) (l *Live, err error) {
+func open(ctx context.Context, source *pgx.ConnConfig, opts Options, phase func(string)) (*Live, error) {
 	if opts.Jobs <= 0 {
 		opts.Jobs = 2
 	}
 	if opts.Tool == "" {
 		opts.Tool = "pghaul"
 	}
-	l = &Live{opts: opts, config: source, log: opts.Logger}
+	l := &Live{opts: opts, config: source, log: opts.Logger}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
@@ -55,21 +54,21 @@ func open(ctx context.Context, source *pgx.ConnConfig, opts Options, phase func(
 	if err := l.takeSnapshot(ctx); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			l.Close()
-		}
-	}()
-	conn, err := l.connect(ctx, pg.ReadCatalog)
-	if err != nil {
-		return nil, err
-	}
-	defer pg.Close(conn)
-	phase("catalog")
-	if err := l.readCatalog(ctx, conn); err != nil {
+	if err := l.load(ctx, phase); err != nil {
+		l.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+func (l *Live) load(ctx context.Context, phase func(string)) error {
+	conn, err := l.connect(ctx, pg.ReadCatalog)
+	if err != nil {
+		return err
+	}
+	defer pg.Close(conn)
+	phase("catalog")
+	return l.readCatalog(ctx, conn)
 }
 
 func (l *Live) takeSnapshot(ctx context.Context) error {
