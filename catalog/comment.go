@@ -183,7 +183,7 @@ func (l *loader) relationComments(r *Relation) {
 		}
 	}
 	for _, c := range r.columns {
-		if c.notNullComment != "" {
+		if c.notNullComment != "" && !l.opts.NoComments {
 			l.commentOn(&r.Meta, "CONSTRAINT", c.notNullName, r, c.notNullComment)
 		}
 	}

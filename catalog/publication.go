@@ -58,8 +58,9 @@ type PublicationMember struct {
 	publication *Publication
 }
 
-// member registers what a publication publishes. It goes when the publication
-// goes, so that it has no drop of its own.
+// publicationMember registers what a publication publishes, in the dump or
+// not: a publication that lost members in silence would lose changes. It goes
+// when the publication goes, so that it has no drop of its own.
 func (l *loader) publicationMember(p *Publication, class, oid uint32, kind string, rk rank, schema, name, create string) {
 	m := &PublicationMember{publication: p}
 	m.Kind, m.Section, m.Schema, m.Name = kind, PostData, schema, name
@@ -87,7 +88,7 @@ func (l *loader) publicationTableQuery() query {
 			}
 			p, ok := l.byID[ID{classPub, publication}].(*Publication)
 			r := l.rels[table]
-			if !ok || r == nil || !r.Wanted() {
+			if !ok || r == nil {
 				return nil
 			}
 			sql := "TABLE ONLY " + r.QualifiedName()
@@ -117,7 +118,7 @@ func (l *loader) publicationSchemaQuery() query {
 			}
 			p, ok := l.byID[ID{classPub, publication}].(*Publication)
 			s := l.schemas[schema]
-			if !ok || s == nil || s.want == 0 {
+			if !ok || s == nil {
 				return nil
 			}
 			l.publicationMember(p, classPubSchema, oid, "PUBLICATION TABLES IN SCHEMA", rankPublicationSchema, s.Name, s.Name, "TABLES IN SCHEMA "+quote.Ident(s.Name))

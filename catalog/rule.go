@@ -17,12 +17,14 @@ type Rule struct {
 	separate   bool
 }
 
+// ruleQuery reads the rules of all relations: what a view that is left out
+// depends on orders the views that read it. Only those of rels are deparsed.
 func (l *loader) ruleQuery(rels string) query {
 	return query{
 		what: "RULE objects",
 		sql: `SELECT r.oid, r.ev_class, r.rulename, r.ev_type::text, r.is_instead, r.ev_enabled::text,
-  CASE WHEN r.ev_type <> '1' THEN pg_catalog.pg_get_ruledef(r.oid) ELSE '' END
-FROM pg_catalog.pg_rewrite r WHERE r.ev_class = ANY ($1::text::oid[]) ORDER BY r.oid`,
+  CASE WHEN r.ev_type <> '1' AND r.ev_class = ANY ($1::text::oid[]) THEN pg_catalog.pg_get_ruledef(r.oid) ELSE '' END
+FROM pg_catalog.pg_rewrite r ORDER BY r.oid`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {
 			u := &Rule{}
@@ -32,7 +34,10 @@ FROM pg_catalog.pg_rewrite r WHERE r.ev_class = ANY ($1::text::oid[]) ORDER BY r
 			if err := row.Scan(&oid, &rel, &u.Name, &event, &instead, &enabled, &u.definition); err != nil {
 				return err
 			}
-			u.event, u.enabled, u.table = event[0], enabled[0], l.rels[rel]
+			if u.table = l.rels[rel]; u.table == nil {
+				return nil // made since the relations were listed
+			}
+			u.event, u.enabled = event[0], enabled[0]
 			u.Kind, u.Section, u.Schema, u.Owner, u.want = "RULE", PostData, u.table.Schema, u.table.Owner, u.table.want
 			u.Tag = u.table.Name + " " + u.Name
 			l.add(u, ID{classRewrite, oid}, rankRule)
