@@ -102,8 +102,12 @@ type Header struct {
 // Format is the layout of an archive.
 type Format string
 
-// FormatDirectory is a directory with a file for each table.
-const FormatDirectory Format = "DIRECTORY"
+// The formats, spelled as pg_restore -l does.
+const (
+	FormatDirectory Format = "DIRECTORY" // a directory with a file for each table
+	FormatCustom    Format = "CUSTOM"    // one file
+	FormatTar       Format = "TAR"       // a directory archive in a tar file
+)
 
 // A Part is a run of an entry's rows that can be loaded by itself. Frames of a
 // part are in the order they were read.

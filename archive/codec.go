@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 )
@@ -126,6 +127,27 @@ func (g gzipEncoder) frame(dst, src []byte) ([]byte, error) { return streamFrame
 func (g gzipEncoder) stream(w io.Writer, _ int64) (io.WriteCloser, error) {
 	g.w.Reset(w)
 	return g.w, nil
+}
+
+// zlibEncoder is gzip as custom archives have it.
+type zlibEncoder struct{ w *zlib.Writer }
+
+func newZlibEncoder(level int) (encoder, error) {
+	if level == 0 {
+		level = zlib.DefaultCompression
+	}
+	w, err := zlib.NewWriterLevel(io.Discard, level)
+	if err != nil {
+		return nil, fmt.Errorf("set up zlib: %w", err)
+	}
+	return zlibEncoder{w}, nil
+}
+
+func (z zlibEncoder) frame(dst, src []byte) ([]byte, error) { return streamFrame(z, dst, src) }
+
+func (z zlibEncoder) stream(w io.Writer, _ int64) (io.WriteCloser, error) {
+	z.w.Reset(w)
+	return z.w, nil
 }
 
 type lz4Encoder struct{ w *lz4.Writer }

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 )
@@ -27,6 +28,8 @@ func (p *decoders) open(c Compression, src *bufio.Reader) (io.ReadCloser, error)
 		return p.openZstd(src)
 	case CompressGzip:
 		return &gzipReader{src: src}, nil
+	case compressZlib:
+		return &zlibReader{src: src}, nil
 	case CompressLZ4:
 		r := lz4.NewReader(&lz4Frames{src: src})
 		if err := r.Apply(lz4.ConcurrencyOption(1)); err != nil {
@@ -91,6 +94,33 @@ func (g *gzipReader) Read(p []byte) (int, error) {
 }
 
 func (g *gzipReader) Close() error { return nil }
+
+// compressZlib is how a custom archive stores what its header calls gzip:
+// the same algorithm in another wrapping.
+const compressZlib Compression = "zlib"
+
+// A zlibReader opens its source at the first read and takes an empty one for
+// empty content, as pg_restore does.
+type zlibReader struct {
+	src *bufio.Reader
+	r   io.ReadCloser
+}
+
+func (z *zlibReader) Read(p []byte) (int, error) {
+	if z.r == nil {
+		if _, err := z.src.Peek(1); err != nil {
+			return 0, err
+		}
+		r, err := zlib.NewReader(z.src)
+		if err != nil {
+			return 0, noEOF(err)
+		}
+		z.r = r
+	}
+	return z.r.Read(p)
+}
+
+func (z *zlibReader) Close() error { return nil }
 
 // noEOF makes an end in the middle of something an error.
 func noEOF(err error) error {

@@ -195,11 +195,7 @@ func (r *dirReader) Open(ctx context.Context, id int, part Part) (io.ReadCloser,
 	if err != nil {
 		return nil, err
 	}
-	if e.Copy == "" {
-		s.tail = &statements{}
-	} else {
-		s.tail = newTerminated()
-	}
+	s.setTail(e)
 	return s, nil
 }
 

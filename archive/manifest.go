@@ -80,7 +80,8 @@ type Skipped struct {
 // each checked as they are read, and their tail (what follows the last frame:
 // the seek table) as SHA256 of its own.
 type File struct {
-	Name   string  `json:"name"` // on disk, with its compression suffix
+	Name   string  `json:"name"`             // on disk, with its compression suffix; in a custom archive without
+	Offset int64   `json:"offset,omitempty"` // of the block in a custom archive
 	Size   int64   `json:"size"`
 	SHA256 string  `json:"sha256"`
 	Tail   string  `json:"tail_sha256,omitempty"`

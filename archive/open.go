@@ -15,8 +15,9 @@ import (
 // toolName is in the DumpVersion of every archive of ours.
 const toolName = "pghaul"
 
-// Open opens an archive. Errors wrap ErrNotArchive, ErrIncomplete or are
-// *CorruptError where that is the cause.
+// Open opens an archive: a directory, a custom archive or a tar file of ours or
+// of pg_dump. Errors wrap ErrNotArchive, ErrIncomplete or are *CorruptError
+// where that is the cause.
 func Open(path string) (Reader, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -25,33 +26,91 @@ func Open(path string) (Reader, error) {
 	if info.IsDir() {
 		return OpenDir(path)
 	}
-	return nil, rejectFile(path)
-}
-
-// rejectFile says why a file cannot be read as an archive.
-func rejectFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("open archive: %w", err)
+		return nil, fmt.Errorf("open archive: %w", err)
 	}
+	if !info.Mode().IsRegular() {
+		r, err := OpenStream(f, path, "")
+		return r, errors.Join(err, f.Close())
+	}
+	r, err := openFile(path, f)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return r, nil
+}
+
+// OpenStream opens a custom archive or a tar file that comes through a pipe: it
+// copies all of it into a file without a name in the directory spool, "" for
+// the system's temporary one, and reads that. name is for errors. It does not
+// close r. Closing the Reader gives the space back.
+func OpenStream(r io.Reader, name, spool string) (Reader, error) {
+	f, err := os.CreateTemp(spool, "pghaul-*.spool")
+	if err != nil {
+		return nil, fmt.Errorf("open archive %s: %w", name, err)
+	}
+	// Where a file that is open can be removed, nothing is left of it if the
+	// process dies.
+	removed := os.Remove(f.Name()) == nil
+	_, err = io.Copy(f, r)
+	if err != nil {
+		err = fmt.Errorf("copy archive %s into a temporary file: %w", name, err)
+	}
+	var in Reader
+	if err == nil {
+		in, err = openFile(name, f)
+	}
+	if err != nil {
+		err = errors.Join(err, f.Close())
+		if !removed {
+			err = errors.Join(err, removeSpool(f))
+		}
+		return nil, err
+	}
+	switch in := in.(type) {
+	case *customReader:
+		in.remove = !removed
+	case *tarReader:
+		in.remove = !removed
+	}
+	return in, nil
+}
+
+func removeSpool(f *os.File) error {
+	if err := os.Remove(f.Name()); err != nil {
+		return fmt.Errorf("remove temporary file: %w", err)
+	}
+	return nil
+}
+
+// openFile opens the archive in one file, which it owns if it returns no error.
+func openFile(path string, f *os.File) (Reader, error) {
 	head := make([]byte, 512)
-	n, err := io.ReadFull(f, head)
-	if cerr := f.Close(); cerr != nil {
-		err = cerr
-	}
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("open archive: %w", err)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("open archive: %w", err)
 	}
 	head = head[:n]
 	switch {
 	case bytes.HasPrefix(head, []byte(tocMagic)):
-		return fmt.Errorf("open archive %s: custom archives are not read yet; make a directory archive with pg_dump -Fd", path)
+		c, err := openCustom(path, f)
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
 	case n > 262 && string(head[257:262]) == "ustar":
-		return fmt.Errorf("open archive %s: tar archives are not read yet; unpack it into a directory or use pg_dump -Fd", path)
+		t, err := openTar(path, f)
+		if err != nil {
+			return nil, err
+		}
+		return t, nil
 	case bytes.Contains(head, []byte("PostgreSQL database dump")):
-		return fmt.Errorf("open archive %s: %w but an SQL script; run it with psql", path, ErrNotArchive)
+		return nil, fmt.Errorf("open archive %s: %w but an SQL script; run it with psql", path, ErrNotArchive)
+	case n == 0:
+		return nil, fmt.Errorf("open archive %s: %w: the file is empty", path, ErrNotArchive)
 	}
-	return fmt.Errorf("open archive %s: %w: name the directory that a dump has made", path, ErrNotArchive)
+	return nil, fmt.Errorf("open archive %s: %w: name a directory, a custom archive or a tar file that a dump has made", path, ErrNotArchive)
 }
 
 // OpenDir opens a directory archive of ours or of pg_dump. It reads the table

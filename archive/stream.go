@@ -16,8 +16,8 @@ import (
 // compressed data is complete, the tail is as it must be and the hash, if the
 // manifest has one, matches.
 type stream struct {
-	p     place
-	f     *os.File
+	path  string
+	file  *dataFile // what the manifest says of the file, nil if nothing
 	src   *source
 	buf   *bufio.Reader
 	dec   io.ReadCloser
@@ -36,13 +36,13 @@ type tail interface {
 	end() error
 }
 
-// A source reads a file and remembers why it stopped.
+// A source reads a file, or a stretch of one, and remembers why it stopped.
 type source struct {
 	ctx context.Context
-	f   *os.File
+	f   io.ReadCloser
 	h   hash.Hash // nil if nobody asks
 	n   int64
-	err error // what is not the archive's fault
+	err error // why reading failed before anything was decompressed
 }
 
 func (s *source) Read(p []byte) (int, error) {
@@ -55,7 +55,10 @@ func (s *source) Read(p []byte) (int, error) {
 		s.h.Write(p[:n])
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = fmt.Errorf("read archive file: %w", err)
+		s.err = err
+		if _, ok := errors.AsType[*CorruptError](err); !ok {
+			s.err = fmt.Errorf("read archive file: %w", err)
+		}
 		err = s.err
 	}
 	return n, err
@@ -66,16 +69,30 @@ func (r *dirReader) openStream(ctx context.Context, p place) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newStream(ctx, p, f, &r.decoders)
+}
+
+// newStream reads what f, which it closes, holds of the content of p.
+func newStream(ctx context.Context, p place, f io.ReadCloser, d *decoders) (*stream, error) {
 	src := &source{ctx: ctx, f: f}
 	if p.file != nil {
 		src.h = sha256.New()
 	}
 	buf := bufio.NewReaderSize(src, 128<<10)
-	dec, err := r.decoders.open(p.compression, buf)
+	dec, err := d.open(p.compression, buf)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &stream{p: p, f: f, src: src, buf: buf, dec: dec}, nil
+	return &stream{path: p.path, file: p.file, src: src, buf: buf, dec: dec}, nil
+}
+
+// setTail makes the stream end as the rows of e must.
+func (s *stream) setTail(e *Entry) {
+	if e.Copy == "" {
+		s.tail = &statements{}
+	} else {
+		s.tail = newTerminated()
+	}
 }
 
 func (s *stream) Read(p []byte) (int, error) {
@@ -122,7 +139,11 @@ func (s *stream) fill() ([]byte, error) {
 }
 
 func (s *stream) corrupt(reason string, err error) error {
-	return &CorruptError{File: s.p.path, Offset: s.src.n - int64(s.buf.Buffered()), Reason: reason, Err: err}
+	at := s.src.n - int64(s.buf.Buffered())
+	if p, ok := s.src.f.(interface{ offset() int64 }); ok {
+		at = p.offset()
+	}
+	return &CorruptError{File: s.path, Offset: at, Reason: reason, Err: err}
 }
 
 // read decompresses, and judges the end of the file.
@@ -144,8 +165,8 @@ func (s *stream) read(p []byte) (int, error) {
 		}
 		return n, s.corrupt("something follows the compressed data", nil)
 	}
-	if f := s.p.file; f != nil {
-		if err := compareHash(s.p.path, 0, s.src.n == f.Size, s.src.h.Sum(nil), f.SHA256); err != nil {
+	if f := s.file; f != nil {
+		if err := compareHash(s.path, 0, s.src.n == f.Size, s.src.h.Sum(nil), f.SHA256); err != nil {
 			return n, err
 		}
 	}
@@ -158,7 +179,7 @@ func (s *stream) Close() error {
 		s.err = os.ErrClosed
 	}
 	s.out = nil
-	return errors.Join(s.dec.Close(), s.f.Close())
+	return errors.Join(s.dec.Close(), s.src.f.Close())
 }
 
 // terminated takes the line `\.` and the newlines after it off COPY text. A row

@@ -1,7 +1,10 @@
 package archive
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strconv"
 	"time"
@@ -35,6 +38,10 @@ type tocReader struct {
 	intSize int
 	offSize int
 	err     *CorruptError
+
+	more   io.Reader     // where in is continued, nil if it is all
+	custom bool          // entries end with an offset instead of a file name
+	places map[int]int64 // offsets of a custom archive's entries with data, 0 if not set
 }
 
 // parseTOC reads a table of contents of version 1.12 to 1.16: the whole of
@@ -62,7 +69,13 @@ func (r *tocReader) fail(reason string) {
 	}
 }
 
+// maxString bounds what one string makes us read: PostgreSQL has none as long.
+const maxString = 1 << 30
+
 func (r *tocReader) bytes(n int) []byte {
+	if n > len(r.in)-r.off && r.more != nil && r.err == nil {
+		r.fill(n - (len(r.in) - r.off))
+	}
 	if n > len(r.in)-r.off {
 		r.fail("it ends too early")
 		return nil
@@ -70,6 +83,20 @@ func (r *tocReader) bytes(n int) []byte {
 	b := r.in[r.off : r.off+n]
 	r.off += n
 	return b
+}
+
+// fill reads at least n bytes more, if there are as many. Memory grows with
+// what is read, not with what a length claims.
+func (r *tocReader) fill(n int) {
+	if n > maxString {
+		return
+	}
+	buf := bytes.NewBuffer(r.in)
+	if _, err := io.CopyN(buf, r.more, int64(max(n, 64<<10))); err != nil && !errors.Is(err, io.EOF) {
+		r.fail("it cannot be read")
+		r.err.Err = err
+	}
+	r.in = buf.Bytes()
 }
 
 func (r *tocReader) byte() byte {
@@ -92,6 +119,9 @@ func (r *tocReader) header() (h Header, format byte) {
 	r.intSize, r.offSize = int(r.byte()), int(r.byte())
 	if r.err == nil && (r.intSize < 1 || r.intSize > 8) {
 		r.fail(fmt.Sprintf("an integer size of %d is not between 1 and 8", r.intSize))
+	}
+	if r.err == nil && (r.offSize < 1 || r.offSize > 8) {
+		r.fail(fmt.Sprintf("an offset size of %d is not between 1 and 8", r.offSize))
 	}
 	format = r.byte()
 	h.Compression = r.compression(h.Version)
@@ -174,6 +204,10 @@ func (r *tocReader) entry(v Version) Entry {
 	withOIDs, _ := r.string()
 	e.WithOIDs = withOIDs == "true"
 	e.After = r.after()
+	if r.custom {
+		r.place(&e)
+		return e
+	}
 	e.File, _ = r.string()
 	if e.Kind == "BLOBS" && v.less(Version{1, 16, 0}) {
 		e.File = loListName
@@ -188,6 +222,36 @@ func (r *tocReader) relkind() byte {
 		return 0
 	}
 	return byte(n)
+}
+
+// Flags of the offsets in custom archives.
+const (
+	placeUnset  = 1 // the archive was written to a pipe
+	placeSet    = 2
+	placeNoData = 3
+)
+
+// place reads where an entry's data is.
+func (r *tocReader) place(e *Entry) {
+	start := r.off
+	flag, b := r.byte(), r.bytes(r.offSize)
+	var off uint64
+	for i, c := range b {
+		off |= uint64(c) << (8 * i)
+	}
+	switch {
+	case r.err != nil:
+	case flag < placeUnset || flag > placeNoData || off > math.MaxInt64:
+		r.off = start
+		r.fail(fmt.Sprintf("the place of entry %d's data is not one", e.ID))
+	case e.HasData != (flag != placeNoData):
+		r.off = start
+		r.fail(fmt.Sprintf("entry %d contradicts itself on whether it has data", e.ID))
+	case flag == placeSet:
+		r.places[e.ID] = int64(off)
+	case flag == placeUnset:
+		r.places[e.ID] = 0
+	}
 }
 
 // after reads the IDs up to a null string.
