@@ -101,6 +101,7 @@ FROM pg_catalog.pg_user_mappings m JOIN pg_catalog.pg_foreign_server s ON s.oid 
 			}
 			words := quote.Ident(user) + " SERVER " + quote.Ident(s.Name)
 			switch {
+			case l.opts.Select.DataOnly:
 			case s.Wanted() && !readable:
 				l.db.Warnings = append(l.db.Warnings, "user mapping for "+words+": its options cannot be read and are left out; add them on the target, or dump as a superuser")
 			case l.members[s.ID] != nil && l.opts.Select.everything():

@@ -23,7 +23,7 @@ func (l *loader) subscriptionQuery() query {
 				if err := row.Scan(&m.Name); err != nil {
 					return err
 				}
-				if l.opts.Select.everything() {
+				if l.opts.Select.everything() && !l.opts.Select.DataOnly {
 					l.skip(m, "only a superuser can read its connection")
 				}
 				return nil

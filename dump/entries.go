@@ -98,7 +98,7 @@ func (b *builder) object(o catalog.Object) {
 	if wanted {
 		wanted = b.main(o)
 	}
-	if !sel.DataOnly || m.Section == catalog.Data || m.Kind == "DATABASE" {
+	if !sel.DataOnly || m.Section == catalog.Data {
 		b.satellites(m)
 	}
 	if d, ok := o.(*catalog.DatabaseObject); ok && wanted {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/catalog"
 	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/internal/pgtest"
 )
@@ -144,6 +145,57 @@ CREATE TYPE b (INPUT = b_in, OUTPUT = b_out, LIKE = int4, DEFAULT = 42); CREATE 
 		if s.Major < 14 {
 			s.Exec(t, db, `CREATE OPERATOR !! (FUNCTION = factorial, LEFTARG = bigint); COMMENT ON OPERATOR !! (bigint, NONE) IS 'postfix'`)
 		}
+		compareWithPgDump(t, s, db, dump.Options{})
+	})
+}
+
+// TestSelectionOfEveryKind compares what each selection takes of every input.
+func TestSelectionOfEveryKind(t *testing.T) {
+	s := pgtest.Start(t, 18)
+	files, err := filepath.Glob("testdata/*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no input: %v", err)
+	}
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".sql"), func(t *testing.T) {
+			db := s.Database(t)
+			loadSince(t, s, db, f)
+			for _, tt := range []struct {
+				sel  catalog.Selection
+				args []string
+			}{
+				{catalog.Selection{Schemas: []string{`?" S"`, "publi?"}}, []string{"-n", `?" S"`, "-n", "publi?"}},
+				{catalog.Selection{ExcludeSchemas: []string{"public"}}, []string{"-N", "public"}},
+				{catalog.Selection{Tables: []string{"*.[apt]*"}}, []string{"-t", "*.[apt]*"}},
+				{catalog.Selection{ExcludeTables: []string{"*.*t*"}}, []string{"-T", "*.*t*"}},
+				{catalog.Selection{DataOnly: true}, []string{"-a"}},
+			} {
+				t.Run(strings.Join(tt.args, " "), func(t *testing.T) { compareWithPgDump(t, s, db, dump.Options{Select: tt.sel}, tt.args...) })
+			}
+			t.Run("-x --no-comments", func(t *testing.T) {
+				compareWithPgDump(t, s, db, dump.Options{NoPrivileges: true, NoComments: true}, "-x", "--no-comments")
+			})
+		})
+	}
+}
+
+// TestExtensions compares a database with every extension the server has that
+// needs no preparation. Of their members only changed privileges are dumped,
+// but all of them stand between other objects and the extension.
+func TestExtensions(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
+		db := s.Database(t)
+		s.Exec(t, db, `DO $$ DECLARE r record; BEGIN
+  FOR r IN SELECT name FROM pg_available_extensions WHERE name IN ('bloom', 'btree_gin', 'btree_gist', 'citext', 'cube', 'dict_int', 'dict_xsyn', 'earthdistance', 'file_fdw',
+    'hstore', 'intarray', 'isn', 'ltree', 'lo', 'pg_stat_statements', 'pg_trgm', 'postgres_fdw', 'seg', 'tablefunc', 'tsm_system_rows', 'unaccent', 'uuid-ossp', 'vector', 'postgis') ORDER BY name LOOP
+    EXECUTE format('CREATE EXTENSION IF NOT EXISTS %I', r.name);
+  END LOOP; END $$;
+CREATE TABLE uses (c citext PRIMARY KEY, h hstore, i int[], l ltree, n int, cu cube, EXCLUDE USING gist (n WITH =, cu WITH &&));
+CREATE INDEX ON uses USING gin (h); CREATE INDEX ON uses USING gist (l); CREATE INDEX ON uses USING gin (i gin__int_ops); CREATE INDEX ON uses USING gin (c gin_trgm_ops); CREATE INDEX ON uses USING bloom (n);
+CREATE FUNCTION takes(hstore, citext[]) RETURNS ltree LANGUAGE sql AS 'SELECT NULL::ltree'; CREATE CAST (ltree AS hstore) WITH INOUT;
+ALTER OPERATOR FAMILY gist_hstore_ops USING gist ADD OPERATOR 20 = (hstore, hstore); GRANT SELECT ON pg_stat_statements TO pg_monitor;
+CREATE TEXT SEARCH DICTIONARY un (TEMPLATE = unaccent, RULES = 'unaccent'); CREATE TEXT SEARCH CONFIGURATION uncfg (COPY = simple); ALTER TEXT SEARCH CONFIGURATION uncfg ALTER MAPPING FOR word WITH un, simple;
+CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'h'); CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (user 'u');`)
 		compareWithPgDump(t, s, db, dump.Options{})
 	})
 }

@@ -152,6 +152,9 @@ func (l *Live) readCatalog(ctx context.Context, conn *pgx.Conn) (err error) {
 		},
 	}
 	for _, s := range l.db.Skipped {
+		if l.opts.leftOut(s.Kind) {
+			continue // nobody asked for it
+		}
 		l.manifest.Skipped = append(l.manifest.Skipped, archive.Skipped(s))
 		o.Progress.Skip("catalog", s.Kind+" "+s.Name, s.Reason)
 	}
