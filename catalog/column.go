@@ -47,7 +47,7 @@ LEFT JOIN pg_catalog.pg_description pt ON pt.classoid = co.tableoid AND pt.objoi
   CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation ELSE 0 END,
   coalesce(pg_catalog.array_to_string(ARRAY(SELECT pg_catalog.quote_ident(option_name) || ' ' || pg_catalog.quote_literal(option_value)
     FROM pg_catalog.pg_options_to_table(a.attfdwoptions) ORDER BY option_name), E',\n    '), ''),
-  a.attidentity::text, a.attgenerated::text, ` + l.since(14, "a.attcompression::text", "''") + `, ` + notNull + `
+  a.attidentity::text, ` + l.since(12, "a.attgenerated::text", "''") + `, ` + l.since(14, "a.attcompression::text", "''") + `, ` + notNull + `
 FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid` + join + `
 WHERE a.attrelid = ANY ($1::text::oid[]) AND a.attnum > 0
 ORDER BY a.attrelid, a.attnum`,

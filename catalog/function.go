@@ -92,7 +92,7 @@ func (l *loader) functionBodyQuery() query {
 		what: "FUNCTION definitions",
 		sql: `SELECT p.oid, pg_catalog.pg_get_function_arguments(p.oid), coalesce(pg_catalog.pg_get_function_result(p.oid), ''),
   lan.lanname, p.provolatile::text, p.proparallel::text, p.proisstrict, p.prosecdef, p.proleakproof, p.proretset,
-  p.procost::text, p.prorows::text, p.prosupport::text, p.proconfig, coalesce(p.probin, ''), p.probin IS NOT NULL, coalesce(p.prosrc, ''),
+  p.procost::text, p.prorows::text, ` + l.since(12, "p.prosupport::text", "'-'") + `, p.proconfig, coalesce(p.probin, ''), p.probin IS NOT NULL, coalesce(p.prosrc, ''),
   ` + l.since(14, "coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), '')", "''") + `,
   ARRAY(SELECT pg_catalog.format_type(t, NULL) FROM pg_catalog.unnest(p.protrftypes) WITH ORDINALITY AS u(t, n) ORDER BY n)
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language lan ON lan.oid = p.prolang

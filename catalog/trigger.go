@@ -22,10 +22,15 @@ func (l *loader) triggerQuery(rels string) query {
 	if !l.v.AtLeast(15) {
 		clone, which = "t.tgisinternal", "NOT t.tgisinternal OR t.tgenabled <> u.tgenabled"
 	}
+	parent := "LEFT JOIN pg_catalog.pg_trigger u ON u.oid = t.tgparentid"
+	if !l.v.AtLeast(13) { // a clone knows its parent by a dependency only
+		parent = `LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_trigger'::regclass AND d.refclassid = 'pg_catalog.pg_trigger'::regclass AND d.objid = t.oid
+LEFT JOIN pg_catalog.pg_trigger u ON u.oid = d.refobjid`
+	}
 	return query{
 		what: "TRIGGER objects",
 		sql: `SELECT t.oid, t.tgrelid, t.tgname, pg_catalog.pg_get_triggerdef(t.oid, false), t.tgenabled::text, ` + clone + `
-FROM pg_catalog.pg_trigger t LEFT JOIN pg_catalog.pg_trigger u ON u.oid = t.tgparentid
+FROM pg_catalog.pg_trigger t ` + parent + `
 WHERE t.tgrelid = ANY ($1::text::oid[]) AND (` + which + `) ORDER BY t.tgrelid, t.tgname`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {

@@ -124,7 +124,8 @@ func compareWithPgDump(t *testing.T, s *pgtest.Server, db string, opts dump.Opti
 
 // TestEntriesEqualPgDump compares entry by entry for every file of
 // testdata/*.sql. A line "--@since N" in a file leaves what follows it to
-// servers of that major and later.
+// servers of that major and later, up to the next such line; at the end of a
+// line it is about that line.
 func TestEntriesEqualPgDump(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.sql")
 	if err != nil || len(files) == 0 {
@@ -150,12 +151,19 @@ func loadSince(t *testing.T, s *pgtest.Server, db, file string) {
 	var sql strings.Builder
 	take := true
 	for line := range strings.Lines(string(text)) {
+		statement, condition, found := strings.Cut(line, "--@since ")
 		var n int
-		if _, err := fmt.Sscanf(line, "--@since %d", &n); err == nil {
-			take = s.Major >= n
+		if found {
+			if _, err := fmt.Sscan(condition, &n); err != nil {
+				t.Fatalf("%s: %q: %v", file, line, err)
+			}
+			if statement == "" {
+				take = s.Major >= n
+				continue
+			}
 		}
-		if take {
-			sql.WriteString(line)
+		if take && s.Major >= n {
+			sql.WriteString(statement + "\n")
 		}
 	}
 	s.Exec(t, db, sql.String())

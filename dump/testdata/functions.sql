@@ -11,7 +11,7 @@ CREATE FUNCTION overl(text) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION overl(int, int) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION intern(float8) RETURNS float8 LANGUAGE internal IMMUTABLE STRICT COST 1 AS 'dsqrt';
 CREATE FUNCTION winrank() RETURNS int8 LANGUAGE internal WINDOW IMMUTABLE AS 'window_rank';
-CREATE FUNCTION supported(int, int) RETURNS SETOF int LANGUAGE internal STRICT IMMUTABLE SUPPORT generate_series_int4_support AS 'generate_series_int4';
+CREATE FUNCTION supported(int, int) RETURNS SETOF int LANGUAGE internal STRICT IMMUTABLE SUPPORT generate_series_int4_support AS 'generate_series_int4'; --@since 12
 CREATE PROCEDURE proc(INOUT a int DEFAULT 3, b text DEFAULT 'q''uote') LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$;
 COMMENT ON FUNCTION overl(text) IS 'over the text';
 COMMENT ON PROCEDURE proc(int, text) IS 'a procedure';

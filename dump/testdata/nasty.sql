@@ -34,7 +34,7 @@ INSERT INTO collected VALUES
   ('{1,NULL,3}', ARRAY['a,b', '"q"', E'\\', '{}', '', NULL, 'NULL', E'x\ny'], '[2:3][-1:0]={{1,2},{3,4}}', NULL, '[1,5)', '(1.5,1.6]', NULL, ROW('x','y',E'z\t','n',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL), NULL);
 CREATE TABLE zero_columns ();
 INSERT INTO zero_columns DEFAULT VALUES; INSERT INTO zero_columns DEFAULT VALUES; INSERT INTO zero_columns DEFAULT VALUES;
-CREATE TABLE only_generated (g int GENERATED ALWAYS AS (1) STORED); INSERT INTO only_generated DEFAULT VALUES;
+CREATE TABLE only_generated (g int GENERATED ALWAYS AS (1) STORED); INSERT INTO only_generated DEFAULT VALUES; --@since 12
 CREATE TABLE gone (a int, b text, c int); INSERT INTO gone VALUES (1, 'x', 2); ALTER TABLE gone DROP COLUMN a; ALTER TABLE gone DROP COLUMN c; INSERT INTO gone VALUES ('y');
 CREATE TABLE all_dropped (a int); INSERT INTO all_dropped VALUES (1), (2); ALTER TABLE all_dropped DROP COLUMN a;
 CREATE TABLE fast (a int); INSERT INTO fast VALUES (1); ALTER TABLE fast ADD COLUMN b text DEFAULT 'missing value';

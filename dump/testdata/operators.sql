@@ -35,15 +35,15 @@ CREATE TABLE "Op S".t (p "Op S".pt PRIMARY KEY);
 CREATE INDEX t_x ON "Op S".t (p "Op S"."Cl"); CREATE INDEX t_h ON "Op S".t USING hash (p "Op S".pt_ops);
 CREATE VIEW "Op S".ord AS SELECT p FROM "Op S".t ORDER BY p USING OPERATOR("Op S".<#);
 CREATE AGGREGATE "Op S".least(int) (SFUNC = int4smaller, STYPE = int, SORTOP = <);
-CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler;
+CREATE ACCESS METHOD heap2 TYPE TABLE HANDLER heap_tableam_handler; --@since 12
 CREATE ACCESS METHOD "G 2" TYPE INDEX HANDLER gisthandler;
 CREATE OPERATOR CLASS public.g2 FOR TYPE int USING "G 2" AS STORAGE int;
-COMMENT ON ACCESS METHOD heap2 IS 'as heap';
-CREATE TABLE am_t (a int) USING heap2; CREATE TABLE am_t2 (a int);
-CREATE MATERIALIZED VIEW am_m USING heap2 AS SELECT 1 AS x;
+COMMENT ON ACCESS METHOD heap2 IS 'as heap'; --@since 12
+CREATE TABLE am_t (a int) USING heap2; CREATE TABLE am_t2 (a int); --@since 12
+CREATE MATERIALIZED VIEW am_m USING heap2 AS SELECT 1 AS x; --@since 12
 ALTER OPERATOR FAMILY gist_int4_ops USING gist ADD OPERATOR 9 < (int, bigint);
 CREATE OPERATOR FAMILY public.loose USING btree;
-ALTER OPERATOR FAMILY public.loose USING btree ADD FUNCTION 1 (int, bigint) btint48cmp(int, bigint), OPERATOR 1 < (bigint, int), OPERATOR 5 > (int, bigint), OPERATOR 1 < (int, bigint), FUNCTION 1 (bigint, int) btint84cmp(bigint, int);
+ALTER OPERATOR FAMILY public.loose USING btree ADD FUNCTION 1 (int, bigint) btint48cmp(int, bigint), OPERATOR 2 <= (bigint, int), OPERATOR 5 > (int, bigint), OPERATOR 1 < (int, bigint), FUNCTION 1 (bigint, int) btint84cmp(bigint, int);
 --@since 18
 CREATE ACCESS METHOD "B 2" TYPE INDEX HANDLER bthandler;
 CREATE OPERATOR CLASS public.b2_int DEFAULT FOR TYPE int USING "B 2" AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 btint4cmp(int, int);

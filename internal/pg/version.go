@@ -10,7 +10,7 @@ import (
 
 // The oldest and the newest server major this program knows the catalogs of.
 const (
-	MinMajor = 13
+	MinMajor = 11
 	MaxMajor = 18
 )
 
