@@ -18,7 +18,7 @@ help: ## list the targets
 build: ## build bin/pghaul, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/pghaul ./cmd/pghaul
 
-test: servers oracle ## run all tests against real servers of PostgreSQL 13 to 18
+test: servers oracle ## run all tests against real servers of PostgreSQL 11 to 18
 	$(GO) test -timeout 20m $(ARGS)
 
 race: servers oracle ## run all tests with the race detector

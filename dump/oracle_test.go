@@ -131,7 +131,7 @@ func TestEntriesEqualPgDump(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no input: %v", err)
 	}
-	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
+	pgtest.EachSource(t, func(t *testing.T, s *pgtest.Server) {
 		for _, f := range files {
 			t.Run(strings.TrimSuffix(filepath.Base(f), ".sql"), func(t *testing.T) {
 				db := s.Database(t)

@@ -123,7 +123,7 @@ func TestRoundTrip(t *testing.T) {
 
 // TestUpward moves everything from the oldest server to the newest.
 func TestUpward(t *testing.T) {
-	majors := pgtest.Versions(t)
+	majors := pgtest.Sources(t)
 	source, target := pgtest.Start(t, majors[0]), pgtest.Start(t, majors[len(majors)-1])
 	files, err := filepath.Glob("testdata/*.sql")
 	if err != nil {

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-majors=${PGHAUL_TEST_VERSIONS:-13,14,15,16,17,18}
+majors=${PGHAUL_TEST_VERSIONS:-11,12,13,14,15,16,17,18}
 
 # Root on Debian gets PostgreSQL 15 with pg_cron, for the Azure-like server.
 cron=/usr/lib/postgresql/15/lib/pg_cron.so

@@ -100,13 +100,25 @@ func fleet() (*pgserver.Fleet, error) {
 	return shared.fleet, nil
 }
 
-// Versions are the majors to test, oldest first: those of PGHAUL_TEST_VERSIONS,
-// else all that are supported.
+// Versions are the majors to test, oldest first: those of PGHAUL_TEST_VERSIONS
+// from 13 on, else all of them.
 func Versions(tb testing.TB) []int {
+	tb.Helper()
+	majors := Sources(tb)
+	for len(majors) > 1 && majors[0] < supported[0] {
+		majors = majors[1:]
+	}
+	return majors
+}
+
+// Sources are the majors to test reading from, oldest first: those of
+// PGHAUL_TEST_VERSIONS, else all from 11 on. Servers before 13 are read and
+// compared with pg_dump; the other tests leave them alone.
+func Sources(tb testing.TB) []int {
 	tb.Helper()
 	list := os.Getenv("PGHAUL_TEST_VERSIONS")
 	if list == "" {
-		return append([]int(nil), supported...)
+		return append([]int{11, 12}, supported...)
 	}
 	var majors []int
 	for word := range strings.SplitSeq(list, ",") {
@@ -122,7 +134,18 @@ func Versions(tb testing.TB) []int {
 // Each runs a subtest for each version, named pg13 and so on.
 func Each(t *testing.T, test func(t *testing.T, s *Server)) {
 	t.Helper()
-	for _, major := range Versions(t) {
+	each(t, Versions(t), test)
+}
+
+// EachSource is Each with the versions that are read only.
+func EachSource(t *testing.T, test func(t *testing.T, s *Server)) {
+	t.Helper()
+	each(t, Sources(t), test)
+}
+
+func each(t *testing.T, majors []int, test func(t *testing.T, s *Server)) {
+	t.Helper()
+	for _, major := range majors {
 		t.Run("pg"+strconv.Itoa(major), func(t *testing.T) {
 			test(t, Start(t, major))
 		})
