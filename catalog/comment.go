@@ -136,6 +136,9 @@ func (l *loader) schemaComment(s *Schema) {
 }
 
 func (l *loader) typeComments(t *Type) {
+	if t.dummy {
+		return // pg_dump has no entry it could follow
+	}
 	for _, c := range l.comments[t.ID] {
 		l.comment(&t.Meta, t.Kind, t.Schema, quote.Ident(t.Name), c.text)
 	}

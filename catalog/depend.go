@@ -17,7 +17,7 @@ UNION ALL
 SELECT 'pg_catalog.pg_opfamily'::regclass, p.amprocfamily, d.refclassid, d.refobjid, d.deptype::text FROM pg_catalog.pg_depend d, pg_catalog.pg_amproc p
 WHERE d.deptype NOT IN ('p', 'e', 'i') AND d.classid = 'pg_catalog.pg_amproc'::regclass AND d.objid = p.oid
   AND NOT (d.refclassid = 'pg_catalog.pg_opfamily'::regclass AND p.amprocfamily = d.refobjid)
-ORDER BY 1, 2`,
+ORDER BY 1, 2, 3, 4`,
 		scan: func(row pgx.Rows) error {
 			var id, ref ID
 			var kind string

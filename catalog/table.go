@@ -172,7 +172,7 @@ func (r *Relation) writeColumnSettings(s *sqlText) {
 func dependsOnExtension(kind, name string, extensions []string) string {
 	var s sqlText
 	for _, e := range extensions {
-		s.add("ALTER ", kind, " ", name, " DEPENDS ON EXTENSION ", quote.Ident(e), ";\n")
+		s.add("\nALTER ", kind, " ", name, " DEPENDS ON EXTENSION ", quote.Ident(e), ";")
 	}
 	return s.String()
 }
