@@ -118,6 +118,9 @@ CREATE USER MAPPING FOR PUBLIC SERVER srv OPTIONS (password 'secret'); CREATE US
 // provider comes with PostgreSQL; pg_dump reads them all the same.
 func TestSecurityLabels(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
+		if s.Major < 13 {
+			t.Skip("until 12 the catalog can be written to only after a restart; the labels are read alike")
+		}
 		db := s.Database(t)
 		s.Exec(t, db, `CREATE SCHEMA "L s"; CREATE TABLE "L s".t (a int, "B b" text); CREATE VIEW v AS SELECT 1 AS x; CREATE SEQUENCE sq; CREATE MATERIALIZED VIEW mv AS SELECT 1;
 CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE PROCEDURE p() LANGUAGE sql AS ''; CREATE AGGREGATE ag(int) (SFUNC = int4pl, STYPE = int);
