@@ -10,7 +10,7 @@ GOLANGCI = $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 # make test ARGS='-run TestX ./catalog' narrows the tests.
 ARGS ?= ./...
 
-.PHONY: help build test race lint fmt cross bench demo servers oracle clean
+.PHONY: help build test race lint fmt cross bench demo servers client oracle clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
@@ -18,10 +18,10 @@ help: ## list the targets
 build: ## build bin/pghaul, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/pghaul ./cmd/pghaul
 
-test: servers oracle ## run all tests against real servers of PostgreSQL 11 to 18
+test: servers client ## run all tests against real servers of PostgreSQL 11 to 18
 	$(GO) test -timeout 20m $(ARGS)
 
-race: servers oracle ## run all tests with the race detector
+race: servers client ## run all tests with the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(ARGS)
 
 lint: $(GOLANGCI) ## vet, lint and check the format (gofumpt)
@@ -37,7 +37,7 @@ cross: ## compile for the other platforms
 		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -trimpath -o /dev/null ./cmd/pghaul; \
 	done
 
-bench: build servers oracle ## compare with pg_dump and pg_restore; SCALE=1 is 2.2 GB
+bench: build servers client ## compare with pg_dump and pg_restore; SCALE=1 is 2.2 GB
 	$(GO) run ./internal/pgtest/throwaway run 18 -- scripts/bench.sh $(SCALE)
 
 demo: build ## migrate the sample shop between an Azure-like and a Neon-like server
@@ -46,8 +46,11 @@ demo: build ## migrate the sample shop between an Azure-like and a Neon-like ser
 servers: ## fetch what the tests need to run servers
 	scripts/servers.sh
 
-oracle: ## fetch the PostgreSQL 18 client that tests compare with
+client: ## fetch the PostgreSQL 18 client that tests compare with
 	scripts/oracle.sh
+
+oracle: servers client ## compare dumps with pg_dump's, entry by entry, and count
+	@$(GO) test ./dump -count=1 -timeout 20m -v -run 'EqualsPgDump|EqualPgDump|TestThirdParty' | grep -v -e '^=== ' -e '^ *--- PASS'
 
 clean: ## remove what was built here
 	rm -rf bin dist .cache

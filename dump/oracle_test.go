@@ -2,6 +2,7 @@ package dump_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/dump"
@@ -18,7 +20,7 @@ import (
 // entry is an archive entry without what differs between two dumps of the same
 // database: dump IDs stand for the entries they name.
 type entry struct {
-	Key                      string
+	Key, Kind                string
 	Section                  archive.Section
 	HasData                  bool
 	Class, OID               uint32
@@ -58,7 +60,7 @@ func comparable(t *testing.T, dir string) []entry {
 	var out []entry
 	for _, e := range r.Entries() {
 		x := entry{
-			Key: names[e.ID], Section: e.Section, HasData: e.HasData, Class: e.Class, OID: e.OID,
+			Key: names[e.ID], Kind: e.Kind, Section: e.Section, HasData: e.HasData, Class: e.Class, OID: e.OID,
 			Create: e.Create, Drop: e.Drop, Copy: e.Copy,
 			Tablespace: deref(e.Tablespace), AccessMethod: deref(e.AccessMethod), Relkind: e.Relkind, Owner: e.Owner,
 		}
@@ -77,17 +79,24 @@ func comparable(t *testing.T, dir string) []entry {
 // reports every entry in which they differ, and any difference in order.
 func compareWithPgDump(t *testing.T, s *pgtest.Server, db string, opts dump.Options, args ...string) {
 	t.Helper()
+	compareConfig(t, s.Config(t, db), s.DSN(db), opts, args...)
+}
+
+// compareConfig compares the database that both source and dsn name, and
+// returns how many entries pg_dump wrote.
+func compareConfig(t *testing.T, source *pgx.ConnConfig, dsn string, opts dump.Options, args ...string) int {
+	t.Helper()
 	dir := pgtest.TempDir(t)
 	ours, theirs := filepath.Join(dir, "ours"), filepath.Join(dir, "theirs")
 	opts.Dir, opts.NoSync = ours, true
-	report, err := dump.Run(t.Context(), s.Config(t, db), opts)
+	report, err := dump.Run(t.Context(), source, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, x := range report.Skipped {
 		t.Errorf("skipped %s %s: %s", x.Kind, x.Name, x.Reason)
 	}
-	pgtest.Oracle(t).Dump(t, append([]string{"-Fd", "-f", theirs, "-d", s.DSN(db)}, args...)...)
+	pgtest.Oracle(t).Dump(t, append([]string{"-Fd", "-f", theirs, "-d", dsn}, args...)...)
 	got, want := comparable(t, ours), comparable(t, theirs)
 	index := func(list []entry) map[string]entry {
 		m := map[string]entry{}
@@ -97,11 +106,17 @@ func compareWithPgDump(t *testing.T, s *pgtest.Server, db string, opts dump.Opti
 		return m
 	}
 	g, w := index(got), index(want)
+	compared.add(len(want))
+	kinds := map[string]int{} // of the entries that differ
 	for _, e := range want {
 		if _, ok := g[e.Key]; !ok {
+			compared.differs(e.Kind)
 			t.Errorf("missing: %s\n%s", e.Key, e.Create)
+			kinds[e.Kind]++
 		} else if d := cmp.Diff(e, g[e.Key]); d != "" {
+			compared.differs(e.Kind)
 			t.Errorf("%s differs (-pg_dump +pghaul):\n%s", e.Key, d)
+			kinds[e.Kind]++
 		}
 	}
 	var order, ourOrder []string
@@ -112,7 +127,9 @@ func compareWithPgDump(t *testing.T, s *pgtest.Server, db string, opts dump.Opti
 	}
 	for _, e := range got {
 		if _, ok := w[e.Key]; !ok {
+			compared.differs(e.Kind)
 			t.Errorf("pg_dump has no such entry: %s\n%s", e.Key, e.Create)
+			kinds[e.Kind]++
 		} else {
 			ourOrder = append(ourOrder, e.Key)
 		}
@@ -120,6 +137,24 @@ func compareWithPgDump(t *testing.T, s *pgtest.Server, db string, opts dump.Opti
 	if d := cmp.Diff(order, ourOrder); d != "" {
 		t.Errorf("order differs (-pg_dump +pghaul):\n%s", d)
 	}
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		t.Logf("%d entries of kind %s differ", kinds[kind], kind)
+	}
+	return len(want)
+}
+
+// TestEntriesOfDSN compares any database, which PGHAUL_ORACLE_DSN names as a
+// URL or in key=value form. Nothing may write to it meanwhile.
+func TestEntriesOfDSN(t *testing.T) {
+	dsn := os.Getenv("PGHAUL_ORACLE_DSN")
+	if dsn == "" {
+		t.Skip("PGHAUL_ORACLE_DSN names no database to compare")
+	}
+	source, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d entries compared", compareConfig(t, source, dsn, dump.Options{}))
 }
 
 // TestEntriesEqualPgDump compares entry by entry for every file of

@@ -13,7 +13,7 @@ export PGHOST PGPORT PGUSER PGDATABASE=postgres
 
 oracle=$(scripts/oracle.sh | sed -n 's/^PostgreSQL 18 client: //p')
 [ -n "$oracle" ] || {
-  echo "bench.sh: needs the PostgreSQL 18 client (make oracle)" >&2
+  echo "bench.sh: needs the PostgreSQL 18 client (make client)" >&2
   exit 1
 }
 # PGHAUL may name another build to compare.
