@@ -21,7 +21,7 @@ func (l *loader) commentQuery() query {
 	return query{
 		what: "comments",
 		sql: `SELECT d.classoid, d.objoid, d.objsubid, d.description FROM pg_catalog.pg_description d
-WHERE d.objoid >= 16384 OR d.classoid = 'pg_catalog.pg_namespace'::regclass ORDER BY d.classoid, d.objoid, d.objsubid`,
+WHERE d.objoid >= 16384 OR d.classoid IN ('pg_catalog.pg_namespace'::regclass, 'pg_catalog.pg_largeobject'::regclass) ORDER BY d.classoid, d.objoid, d.objsubid`,
 		scan: func(row pgx.Rows) error {
 			var id ID
 			var c comment

@@ -56,13 +56,13 @@ func (l *loader) notNullQuery(rels string) query {
 	}
 	return query{
 		what: "NOT NULL constraints",
-		sql: `SELECT c.oid, c.conrelid, c.conname, pg_catalog.pg_get_constraintdef(c.oid)
-FROM pg_catalog.pg_constraint c WHERE c.conrelid = ANY ($1::text::oid[]) AND c.contype = 'n' AND NOT c.convalidated AND c.conislocal ORDER BY c.conrelid, c.conname`,
+		sql: `SELECT c.oid, c.conrelid, c.conname, pg_catalog.pg_get_constraintdef(c.oid), c.conislocal
+FROM pg_catalog.pg_constraint c WHERE c.conrelid = ANY ($1::text::oid[]) AND c.contype = 'n' AND NOT c.convalidated ORDER BY c.conrelid, c.conname`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {
-			k := &Constraint{contype: 'n', local: true, separate: true}
+			k := &Constraint{contype: 'n', separate: true}
 			var oid, rel uint32
-			if err := row.Scan(&oid, &rel, &k.Name, &k.definition); err != nil {
+			if err := row.Scan(&oid, &rel, &k.Name, &k.definition, &k.local); err != nil {
 				return err
 			}
 			l.addConstraint(k, oid, l.rels[rel], nil)
@@ -137,7 +137,7 @@ func (k *Constraint) Create() string {
 			only = "" // it reaches the partitions by itself
 		}
 		return k.table.alter() + only + k.table.QualifiedName() + "\n    ADD CONSTRAINT " + name + " " + k.definition + ";\n"
-	case !k.separate:
+	case !k.separate, !k.local: // the table has it, or the parent's reaches it
 		return ""
 	case k.domain != nil:
 		return "ALTER DOMAIN " + k.domain.QualifiedName() + "\n    ADD CONSTRAINT " + name + " " + k.definition + ";\n"
