@@ -99,6 +99,7 @@ type loader struct {
 	collName map[uint32]string
 	boundary [2]*boundary
 	blobs    []*LargeObjects
+	stats    map[uint32]*RelStats // by OID of the relation or index
 	comments map[ID][]comment
 	labels   map[ID][]label
 }
@@ -116,7 +117,7 @@ func Load(ctx context.Context, conn *pgx.Conn, opts Options) (*Database, error) 
 		byID: map[ID]Object{}, roles: map[uint32]string{}, schemas: map[uint32]*Schema{},
 		members: map[ID]*Extension{}, rels: map[uint32]*Relation{}, types: map[uint32]*Type{},
 		procs: map[uint32]*Function{}, indexes: map[uint32]*Index{},
-		initPriv: map[ID]map[int32]initPriv{}, comments: map[ID][]comment{}, labels: map[ID][]label{}, collName: map[uint32]string{},
+		initPriv: map[ID]map[int32]initPriv{}, comments: map[ID][]comment{}, stats: map[uint32]*RelStats{}, labels: map[ID][]label{}, collName: map[uint32]string{},
 	}
 	if err := l.list(ctx); err != nil {
 		return nil, err
@@ -210,7 +211,8 @@ func (l *loader) define(ctx context.Context) error {
 	l.tableData()
 	l.orderRows()
 	l.largeObjectContents()
-	if err := l.run(ctx, l.dependQuery(), l.refreshQuery(), l.initPrivQuery(), l.columnACLQuery(), l.commentQuery(), l.sharedCommentQuery(), l.labelQuery(), l.membershipQuery()); err != nil {
+	l.relationStats()
+	if err := l.run(ctx, l.relStatsQuery(), l.attributeStatsQuery(), l.dependQuery(), l.refreshQuery(), l.initPrivQuery(), l.columnACLQuery(), l.commentQuery(), l.sharedCommentQuery(), l.labelQuery(), l.membershipQuery()); err != nil {
 		return err
 	}
 	l.checkPositions()

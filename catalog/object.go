@@ -79,6 +79,7 @@ const (
 	partLabel
 	partACL
 	partPolicy
+	partStatistics
 	partAll parts = 0xff
 )
 

@@ -22,6 +22,9 @@ type Selection struct {
 	SchemaOnly, DataOnly bool
 	// SequenceData takes the positions of sequences even with SchemaOnly.
 	SequenceData bool
+	// Statistics takes what the planner knows of tables and indexes, too, and
+	// StatisticsOnly nothing else.
+	Statistics, StatisticsOnly bool
 	// NoUnloggedData takes no rows of unlogged tables.
 	NoUnloggedData bool
 	// LargeObjects takes them even where Schemas or Tables would leave them out;
@@ -41,7 +44,7 @@ func (s Selection) everything() bool {
 func (s Selection) onlyTables() bool { return len(s.Tables)+len(s.TablesAndChildren) > 0 }
 
 // data reports whether rows are taken.
-func (s Selection) data() bool { return !s.SchemaOnly }
+func (s Selection) data() bool { return !s.SchemaOnly && !s.StatisticsOnly }
 
 // selected holds the OIDs a Selection's patterns stand for.
 type selected struct {

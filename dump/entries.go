@@ -91,14 +91,9 @@ func (b *builder) object(o catalog.Object) {
 	if b.opts.leftOut(m.Kind) {
 		return
 	}
-	wanted := m.Wanted()
-	if wanted && sel.DataOnly && m.Section != catalog.Data && m.Kind != "DATABASE" {
-		wanted = false
-	}
-	if wanted {
-		wanted = b.main(o)
-	}
-	if !sel.DataOnly || m.Section == catalog.Data {
+	taken := m.Kind == "STATISTICS DATA" || !sel.StatisticsOnly && (!sel.DataOnly || m.Section == catalog.Data)
+	wanted := m.Wanted() && (taken || m.Kind == "DATABASE") && b.main(o)
+	if taken {
 		b.satellites(m)
 	}
 	if d, ok := o.(*catalog.DatabaseObject); ok && wanted {
@@ -134,6 +129,8 @@ func (b *builder) main(o catalog.Object) bool {
 			}
 			e.After = slices.Clone(m.Deps)
 		}
+	case *catalog.RelStats:
+		e.After = slices.Clone(m.Deps)
 	case *catalog.LargeObjects:
 		if o.Contents {
 			e.HasData, e.File = true, archive.LOListName(m.DumpID)

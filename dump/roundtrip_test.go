@@ -104,9 +104,7 @@ func TestRoundTrip(t *testing.T) {
 				}
 				t.Run("pghaul to pg_restore", func(t *testing.T) {
 					copied := s.DatabaseFrom(t, "template0")
-					if out, exit := pgtest.Oracle(t).Restore(t, "-d", s.DSN(copied), "-j", "2", ours); exit != 0 {
-						t.Errorf("pg_restore exits with %d:\n%s", exit, out)
-					}
+					pgRestore(t, s, copied, ours)
 					sameContents(t, s, db, s, copied)
 				})
 				t.Run("pg_dump to pghaul", func(t *testing.T) {
@@ -119,6 +117,20 @@ func TestRoundTrip(t *testing.T) {
 			})
 		}
 	})
+}
+
+// pgRestore restores an archive with pg_restore 18. Servers before 17 refuse
+// one of its settings, which it counts as an error.
+func pgRestore(t *testing.T, s *pgtest.Server, db, dir string) {
+	t.Helper()
+	out, exit := pgtest.Oracle(t).Restore(t, "-d", s.DSN(db), dir)
+	errors := strings.Count(out, "error:")
+	if s.Major < 17 && exit == 1 && errors == 1 && strings.Contains(out, `unrecognized configuration parameter "transaction_timeout"`) {
+		return
+	}
+	if exit != 0 {
+		t.Errorf("pg_restore exits with %d:\n%s", exit, out)
+	}
 }
 
 // TestUpward moves everything from the oldest server to the newest.

@@ -3,6 +3,7 @@ package dump_test
 import (
 	"testing"
 
+	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/catalog"
 	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/internal/pgtest"
@@ -21,6 +22,7 @@ CREATE TABLE part (k int) PARTITION BY LIST (k); CREATE TABLE part_1 PARTITION O
 CREATE EXTENSION hstore SCHEMA three; CREATE TABLE uses_ext (h three.hstore);
 CREATE FUNCTION plain_fn() RETURNS int LANGUAGE sql AS 'SELECT 1';
 SELECT lo_from_bytea(500, 'x');
+INSERT INTO one.t SELECT FROM generate_series(1, 500); CREATE INDEX ON one.t ((id % 7)); ANALYZE;
 `
 
 // TestSelectionEqualsPgDump compares what each selection takes and leaves.
@@ -49,6 +51,15 @@ func TestSelectionEqualsPgDump(t *testing.T) {
 		{"without rows", dump.Options{Select: catalog.Selection{ExcludeTableData: []string{"plain*", "three.mv", "three.s"}}}, []string{"--exclude-table-data", "plain*", "--exclude-table-data", "three.mv", "--exclude-table-data", "three.s"}},
 		{"definitions", dump.Options{Select: catalog.Selection{SchemaOnly: true}}, []string{"-s"}},
 		{"rows", dump.Options{Select: catalog.Selection{DataOnly: true}}, []string{"-a"}},
+		{"with children", dump.Options{Select: catalog.Selection{TablesAndChildren: []string{"part"}}}, []string{"--table-and-children", "part"}},
+		{"without children", dump.Options{Select: catalog.Selection{ExcludeTablesAndChildren: []string{"part"}}}, []string{"--exclude-table-and-children", "part"}},
+		{"without rows of children", dump.Options{Select: catalog.Selection{ExcludeTableDataAndChildren: []string{"part"}}}, []string{"--exclude-table-data-and-children", "part"}},
+		{"positions", dump.Options{Select: catalog.Selection{SchemaOnly: true, SequenceData: true}}, []string{"--no-data", "--sequence-data"}},
+		{"via the root", dump.Options{ViaRoot: true}, []string{"--load-via-partition-root"}},
+		{"before the rows", dump.Options{Sections: []archive.Section{archive.SectionPreData}}, []string{"--section", "pre-data"}},
+		{"rows and after", dump.Options{Sections: []archive.Section{archive.SectionData, archive.SectionPostData}}, []string{"--section", "data", "--section", "post-data"}},
+		{"statistics", dump.Options{Select: catalog.Selection{Statistics: true}}, []string{"--statistics"}},
+		{"statistics only", dump.Options{Select: catalog.Selection{StatisticsOnly: true}}, []string{"--statistics-only"}},
 		{"no privileges, no comments", dump.Options{NoPrivileges: true, NoComments: true}, []string{"-x", "--no-comments"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) { compareWithPgDump(t, s, db, tt.opts, tt.args...) })

@@ -25,6 +25,7 @@ type dumpFlags struct {
 	lockTimeout   string
 	noData        bool
 	noSchema      bool
+	noStatistics  bool
 	sections      []string
 	inserts       bool
 	columnInserts bool
@@ -89,6 +90,9 @@ func (o *dumpFlags) addFlags(cmd *cobra.Command, g *globals) {
 	f.BoolVar(&o.noData, "no-data", false, "no rows")
 	f.BoolVar(&o.noSchema, "no-schema", false, "no definitions")
 	f.BoolVar(&o.Select.SequenceData, "sequence-data", false, "the positions of sequences, too, with -s or --no-data")
+	f.BoolVar(&o.Select.Statistics, "statistics", false, "what the planner knows of tables and indexes, too, for targets of PostgreSQL 18")
+	f.BoolVar(&o.Select.StatisticsOnly, "statistics-only", false, "what the planner knows, and nothing else")
+	f.BoolVar(&o.noStatistics, "no-statistics", false, "nothing of what the planner knows; the default")
 	f.StringArrayVar(&o.sections, "section", nil, "only `SECTION`: pre-data, data or post-data; may be repeated")
 	f.StringArrayVar(&o.Select.ForeignData, "include-foreign-data", nil, "the rows of foreign tables, too, on servers matching `PATTERN`")
 	f.StringVarP(&o.Encoding, "encoding", "E", "", "write the archive in `ENCODING` instead of the database's")
@@ -173,6 +177,10 @@ func (o *dumpFlags) checkRows() (err error) {
 		return usagef("--no-data and --no-schema together leave nothing to dump")
 	case o.Select.SchemaOnly && len(o.Select.ForeignData) > 0:
 		return usagef("-s/--schema-only and --include-foreign-data contradict each other")
+	case o.Select.StatisticsOnly && (o.Select.DataOnly || o.Select.SchemaOnly || o.noStatistics):
+		return usagef("--statistics-only contradicts -a/--data-only, -s/--schema-only and --no-statistics")
+	case o.Select.Statistics && (o.Select.DataOnly || o.Select.SchemaOnly || o.noStatistics):
+		return usagef("--statistics contradicts -a/--data-only, -s/--schema-only and --no-statistics")
 	case o.rowsPerInsert < 0:
 		return usagef("--rows-per-insert must be 1 or more")
 	case o.onConflict && !o.inserts && !o.columnInserts && o.rowsPerInsert == 0:

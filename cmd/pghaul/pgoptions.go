@@ -24,13 +24,10 @@ var dumpOptions = []pgOption{
 	{long: "use-set-session-authorization", idle: true},
 	{long: "no-tablespaces", idle: true},
 	{long: "no-table-access-method", idle: true},
-	{long: "no-statistics", idle: true}, // the default
 
 	{long: "binary-upgrade"},
 	{long: "disable-dollar-quoting"},
 	{long: "quote-all-identifiers"},
-	{long: "statistics"},
-	{long: "statistics-only"},
 	{long: "sync-method", arg: true},
 }
 

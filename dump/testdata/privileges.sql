@@ -9,7 +9,7 @@ GRANT CREATE ON SCHEMA public TO PUBLIC; REVOKE USAGE ON SCHEMA public FROM PUBL
 GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text) TO pg_monitor; REVOKE EXECUTE ON FUNCTION pg_catalog.pg_sleep(float8) FROM PUBLIC; GRANT SELECT ON pg_catalog.pg_authid TO pg_monitor; GRANT SELECT (rolname) ON pg_catalog.pg_authid TO pg_read_all_stats;
 DO $$ DECLARE r text := current_database(); BEGIN EXECUTE format('COMMENT ON DATABASE %I IS %L', r, 'the db'); EXECUTE format('ALTER DATABASE %I SET search_path TO public, "a, b"', r); EXECUTE format('ALTER DATABASE %I SET work_mem TO %L', r, '8MB'); EXECUTE format('GRANT CONNECT ON DATABASE %I TO pg_monitor', r); EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 50', r); END $$;
 SELECT lo_from_bytea(100001, 'one'), lo_from_bytea(100002, ''), lo_from_bytea(100003, '\x00ff');
-GRANT SELECT ON LARGE OBJECT 100003 TO PUBLIC; SELECT lo_from_bytea(100004, 'four'); GRANT SELECT ON LARGE OBJECT 100004 TO PUBLIC; COMMENT ON LARGE OBJECT 100001 IS 'lo';
+GRANT SELECT ON LARGE OBJECT 100003 TO PUBLIC; SELECT lo_from_bytea(100004, 'four'); GRANT SELECT ON LARGE OBJECT 100004 TO PUBLIC; COMMENT ON LARGE OBJECT 100001 IS 'lo'; SELECT lo_create(7); COMMENT ON LARGE OBJECT 7 IS 'a small number';
 SELECT lo_from_bytea(100005, 'five'); GRANT UPDATE ON LARGE OBJECT 100005 TO pg_monitor;
 CREATE EXTENSION hstore; GRANT EXECUTE ON FUNCTION akeys(hstore) TO pg_monitor; REVOKE ALL ON FUNCTION avals(hstore) FROM PUBLIC; COMMENT ON EXTENSION hstore IS 'changed';
 REVOKE ALL ON t FROM pg_monitor; REVOKE ALL ON v FROM CURRENT_USER;
