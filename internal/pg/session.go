@@ -83,8 +83,11 @@ func Prepare(ctx context.Context, c *pgconn.PgConn, purpose Purpose, opts Option
 	if err != nil {
 		return err
 	}
-	if !v.AtLeast(MinMajor) || v.Major() > MaxMajor {
-		return fmt.Errorf("server is PostgreSQL %s; this version of pghaul knows %d to %d", v, MinMajor, MaxMajor)
+	switch {
+	case !v.AtLeast(MinMajor):
+		return fmt.Errorf("server is PostgreSQL %s; pghaul knows PostgreSQL %d and later", v, MinMajor)
+	case v.Major() > MaxMajor && purpose != Write:
+		return fmt.Errorf("server is PostgreSQL %s; this version of pghaul knows the catalogs of %d to %d, and would miss what is new", v, MinMajor, MaxMajor)
 	}
 	if _, err := c.Exec(ctx, settings(v, purpose, opts)).ReadAll(); err != nil {
 		return fmt.Errorf("set up session: %w", err)

@@ -1,0 +1,141 @@
+package pg
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pghaul/pghaul/internal/pgtest"
+)
+
+func TestParseVersion(t *testing.T) {
+	for text, want := range map[string]Version{
+		"15.18 (Debian 15.18-0+deb12u1)": 150018, "18beta1": 180000, "19devel": 190000, "11.22": 110022, "17.0": 170000,
+	} {
+		if got, err := parseVersion(text); err != nil || got != want {
+			t.Errorf("parseVersion(%q) = %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "devel", "."} {
+		if v, err := parseVersion(text); err == nil {
+			t.Errorf("parseVersion(%q) = %d, want an error", text, v)
+		}
+	}
+}
+
+func connect(t *testing.T, s *pgtest.Server, db string, purpose Purpose, opts Options) *pgx.Conn {
+	t.Helper()
+	conn, err := Connect(t.Context(), s.Config(t, db), purpose, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { Close(conn) })
+	return conn
+}
+
+// TestSettings shows that what a database, a role or the environment sets does
+// not reach a session, on every server.
+func TestSettings(t *testing.T) {
+	pgtest.EachSource(t, func(t *testing.T, s *pgtest.Server) {
+		db := s.Database(t)
+		s.Exec(t, db, `DO $$ DECLARE x text; BEGIN FOREACH x IN ARRAY ARRAY['DateStyle = ''SQL, DMY''', 'IntervalStyle = sql_standard', 'TimeZone = ''Asia/Tokyo''',
+'bytea_output = escape', 'extra_float_digits = 0', 'search_path = public', 'statement_timeout = 1000', 'quote_all_identifiers = on', 'default_transaction_read_only = on',
+'xmloption = document', 'check_function_bodies = on'] LOOP EXECUTE 'ALTER DATABASE ' || quote_ident(current_database()) || ' SET ' || x; END LOOP; END $$`)
+		for purpose, want := range map[Purpose]map[string]string{
+			ReadCatalog: {"search_path": "", "DateStyle": "ISO, DMY", "IntervalStyle": "postgres", "extra_float_digits": "3", "statement_timeout": "0", "quote_all_identifiers": "off", "row_security": "off"},
+			ReadData:    {"search_path": "", "TimeZone": "UTC", "bytea_output": "hex", "DateStyle": "ISO, DMY"},
+			Write:       {"search_path": "", "default_transaction_read_only": "off", "xmloption": "content", "check_function_bodies": "off", "statement_timeout": "0"},
+		} {
+			conn := connect(t, s, db, purpose, Options{})
+			for name, value := range want {
+				var got string
+				if err := conn.QueryRow(t.Context(), "SELECT pg_catalog.current_setting($1)", name).Scan(&got); err != nil || got != value {
+					t.Errorf("purpose %d: %s is %q, %v, want %q", purpose, name, got, err, value)
+				}
+			}
+		}
+	})
+}
+
+// TestLockTables loses neither the snapshot nor the other locks over a table
+// that is gone, and names a table that another session holds.
+func TestLockTables(t *testing.T) {
+	s := pgtest.Start(t, 18)
+	db := s.Database(t)
+	s.Exec(t, db, "CREATE TABLE a (i int); CREATE TABLE b (i int); CREATE TABLE c (i int); INSERT INTO a VALUES (1)")
+	snapshot, err := Export(t.Context(), connect(t, s, db, ReadCatalog, Options{}), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snapshot.Close()
+	s.Exec(t, db, "DROP TABLE b; INSERT INTO a VALUES (2)")
+	gone, err := snapshot.LockTables(t.Context(), []string{"public.a", "public.b", "nowhere.x", "public.c"}, 0)
+	if err != nil || !slices.Equal(gone, []int{1, 2}) {
+		t.Fatalf("gone = %v, %v, want [1 2]", gone, err)
+	}
+	reader := connect(t, s, db, ReadData, Options{})
+	if err := Import(t.Context(), reader.PgConn(), snapshot.Name); err != nil {
+		t.Fatal(err)
+	}
+	var rows int
+	if err := reader.QueryRow(t.Context(), "SELECT count(*) FROM public.a").Scan(&rows); err != nil || rows != 1 {
+		t.Errorf("the snapshot sees %d rows, %v, want 1", rows, err)
+	}
+	var locks int
+	if err := reader.QueryRow(t.Context(), "SELECT count(*) FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation WHERE c.relname IN ('a', 'c') AND l.mode = 'AccessShareLock'").Scan(&locks); err != nil || locks < 2 {
+		t.Errorf("%d locks, %v, want those of a and c", locks, err)
+	}
+
+	s.Exec(t, db, "CREATE TABLE held (i int); CREATE TABLE unheld (i int)")
+	holder := connect(t, s, db, Write, Options{})
+	if _, err := holder.Exec(t.Context(), "BEGIN; LOCK TABLE public.held IN ACCESS EXCLUSIVE MODE", pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+	_, err = snapshot.LockTables(t.Context(), []string{"public.unheld", "public.held"}, 100*time.Millisecond)
+	if err == nil || !strings.Contains(err.Error(), "lock table public.held") || Code(err) != "55P03" {
+		t.Errorf("error %v, want one that names the held table", err)
+	}
+}
+
+// TestHeartbeat reports a lost session.
+func TestHeartbeat(t *testing.T) {
+	s := pgtest.Start(t, 18)
+	db := s.Database(t)
+	conn := connect(t, s, db, ReadCatalog, Options{})
+	pid := conn.PgConn().PID()
+	snapshot, err := Export(t.Context(), conn, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snapshot.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- snapshot.Heartbeat(ctx, 10*time.Millisecond) }()
+	other := connect(t, s, db, Write, Options{})
+	if _, err := other.Exec(t.Context(), "SELECT pg_terminate_backend($1)", pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "snapshot was lost") {
+		t.Errorf("heartbeat ended with %v", err)
+	}
+}
+
+// TestVersionRange refuses servers whose catalogs are unknown as sources only.
+func TestVersionRange(t *testing.T) {
+	if v := Version(190001); !v.AtLeast(18) || v.String() != "19.1" || v.Major() != 19 {
+		t.Errorf("version 19.1 is %s, major %d", v, v.Major())
+	}
+	for _, sql := range []string{settings(110022, ReadCatalog, Options{}), settings(130000, ReadData, Options{})} {
+		if strings.Contains(sql, "idle_session_timeout") || strings.Contains(sql, "SET transaction_timeout") {
+			t.Errorf("settings an old server refuses:\n%s", sql)
+		}
+	}
+	if sql := settings(180000, Write, Options{Role: `o'r\`, LCMonetary: "C"}); !strings.Contains(sql, `SET ROLE  E'o''r\\';`) {
+		t.Errorf("the role is not quoted:\n%s", sql)
+	}
+}
