@@ -3,6 +3,7 @@ package archive
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -10,11 +11,16 @@ import (
 // entry that a restore without options takes, which can be cut and reordered
 // and given to a restore as its list.
 func WriteList(w io.Writer, r Reader) error {
+	return WriteEntries(w, r, slices.DeleteFunc(slices.Clone(r.Entries()), func(e Entry) bool { return !listed(&e) }))
+}
+
+// WriteEntries is WriteList for the entries given.
+func WriteEntries(w io.Writer, r Reader, entries []Entry) error {
 	var out strings.Builder
-	h, entries := r.Header(), r.Entries()
+	h := r.Header()
 	fmt.Fprintf(&out, ";\n; Archive created at %s\n", h.Created.Format("2006-01-02 15:04:05 MST"))
 	fmt.Fprintf(&out, ";     dbname: %s\n;     TOC Entries: %d\n;     Compression: %s\n",
-		oneLine(h.Database), len(entries), h.Compression)
+		oneLine(h.Database), len(r.Entries()), h.Compression)
 	fmt.Fprintf(&out, ";     Dump Version: %s\n;     Format: %s\n", h.Version, h.Format)
 	fmt.Fprintf(&out, ";     Integer: %d bytes\n;     Offset: %d bytes\n", h.IntSize, h.OffSize)
 	fmt.Fprintf(&out, ";     Dumped from database version: %s\n", h.ServerVersion)
@@ -22,9 +28,6 @@ func WriteList(w io.Writer, r Reader) error {
 	fmt.Fprint(&out, ";\n;\n; Selected TOC Entries:\n;\n")
 	for i := range entries {
 		e := &entries[i]
-		if !listed(e) {
-			continue
-		}
 		schema := "-"
 		if e.Namespace != "" {
 			schema = oneLine(e.Namespace)

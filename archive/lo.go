@@ -69,25 +69,52 @@ func (g *LOGroup) Close() error {
 		return fmt.Errorf("write %s: %d large objects are not closed", name, g.open)
 	}
 	g.closed = true
-	slices.Sort(g.oids)
-	f, err := g.w.create(name)
+	if g.w.opts.Version.less(CurrentVersion) {
+		g.w.mu.Lock()
+		g.w.oids = append(g.w.oids, g.oids...)
+		g.w.mu.Unlock()
+		g.w.untrack(g, nil)
+		return nil
+	}
+	if err := g.w.writeList(name, g.oids); err != nil {
+		return err
+	}
+	g.w.untrack(g, nil)
+	return nil
+}
+
+// writeList writes a list of large objects.
+func (w *Writer) writeList(name string, oids []uint32) error {
+	slices.Sort(oids)
+	f, err := w.create(name)
 	if err != nil {
 		return err
 	}
 	var list bytes.Buffer
-	for _, oid := range g.oids {
+	for _, oid := range oids {
 		fmt.Fprintf(&list, "%d %s\n", oid, loName(oid))
 	}
 	m := newMeter(f)
 	if _, err := m.Write(list.Bytes()); err != nil {
 		return errors.Join(fmt.Errorf("write archive file: %w", err), f.Close())
 	}
-	if err := g.w.finish(f); err != nil {
+	if err := w.finish(f); err != nil {
 		return err
 	}
-	g.w.stored.Add(m.n)
-	g.w.untrack(g, &File{Name: name, Size: m.n, SHA256: m.sum()})
+	w.stored.Add(m.n)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.files[name] = File{Name: name, Size: m.n, SHA256: m.sum()}
 	return nil
+}
+
+// writeOneList writes the list of all large objects, in versions that have one.
+func (w *Writer) writeOneList(toc []Entry) error {
+	_, written := w.files[loListName]
+	if written || !w.opts.Version.less(CurrentVersion) || !slices.ContainsFunc(toc, func(e Entry) bool { return e.Kind == "BLOBS" }) {
+		return nil
+	}
+	return w.writeList(loListName, w.oids)
 }
 
 func (g *LOGroup) release() error { return nil }

@@ -152,7 +152,7 @@ func TestTOCRoundTrip(t *testing.T) {
 		Version: CurrentVersion, Compression: CompressZstd, Created: time.Now().Truncate(time.Second), Database: "d\xffb",
 		ServerVersion: "18.4", DumpVersion: "pghaul", Format: FormatDirectory, IntSize: 4, OffSize: 8,
 	}
-	text, err := formatTOC(h, sampleTOC())
+	text, err := formatTOC(h, 0, sampleTOC())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestTOCRoundTrip(t *testing.T) {
 
 func TestTOCNulls(t *testing.T) {
 	null, empty := []byte{1, 1, 0, 0, 0}, []byte{0, 0, 0, 0, 0}
-	text, err := formatTOC(Header{}, []Entry{{ID: 1, Section: SectionNone, AccessMethod: new(string)}})
+	text, err := formatTOC(Header{Version: CurrentVersion}, 0, []Entry{{ID: 1, Section: SectionNone, AccessMethod: new(string)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestTOCNulls(t *testing.T) {
 }
 
 func TestRefuseTOC(t *testing.T) {
-	good, err := formatTOC(Header{Version: CurrentVersion}, sampleTOC())
+	good, err := formatTOC(Header{Version: CurrentVersion}, 0, sampleTOC())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestRefuseTOC(t *testing.T) {
 
 // What claims to be huge must not take the memory to match.
 func TestHugeClaims(t *testing.T) {
-	good, err := formatTOC(Header{Version: CurrentVersion}, nil)
+	good, err := formatTOC(Header{Version: CurrentVersion}, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +246,7 @@ func TestHugeClaims(t *testing.T) {
 }
 
 func FuzzReadTOC(f *testing.F) {
-	good, err := formatTOC(Header{Version: CurrentVersion}, sampleTOC())
+	good, err := formatTOC(Header{Version: CurrentVersion}, 0, sampleTOC())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func FuzzReadTOC(f *testing.F) {
 		}
 		// What was read can be written and read again.
 		h.Version = CurrentVersion
-		text, err := formatTOC(h, toc)
+		text, err := formatTOC(h, 0, toc)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,8 +1,10 @@
 package archive
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 )
 
@@ -22,13 +24,20 @@ var compressionBytes = [...]Compression{CompressNone, CompressGzip, CompressLZ4,
 
 // A tocWriter appends the primitives of the format.
 type tocWriter struct {
-	out []byte
-	err error
+	out    []byte
+	err    error
+	v      Version
+	level  int           // of the compression, which versions before 1.15 store
+	custom bool          // for the one file of a custom archive
+	places map[int]int64 // of the data in it; an entry without one is not placed yet
 }
 
-// formatTOC returns a directory's table of contents, of the current version.
-func formatTOC(h Header, toc []Entry) ([]byte, error) {
-	w := &tocWriter{}
+// formatTOC returns a directory's table of contents.
+func formatTOC(h Header, level int, toc []Entry) ([]byte, error) {
+	return (&tocWriter{v: h.Version, level: level}).format(h, toc)
+}
+
+func (w *tocWriter) format(h Header, toc []Entry) ([]byte, error) {
 	w.header(h)
 	w.int(len(toc))
 	seen := make(map[int]bool, len(toc))
@@ -48,14 +57,22 @@ func formatTOC(h Header, toc []Entry) ([]byte, error) {
 
 func (w *tocWriter) header(h Header) {
 	w.out = append(w.out, tocMagic...)
-	w.out = append(w.out, h.Version.Major, h.Version.Minor, h.Version.Revision, tocIntSize, tocOffSize, formatTar)
-	var code byte
-	for i, c := range compressionBytes {
-		if c == h.Compression {
-			code = byte(i)
-		}
+	w.out = append(w.out, h.Version.Major, h.Version.Minor, h.Version.Revision, tocIntSize, tocOffSize)
+	if w.custom {
+		w.out = append(w.out, formatCustom)
+	} else {
+		w.out = append(w.out, formatTar)
 	}
-	w.out = append(w.out, code)
+	switch {
+	case !w.v.less(Version15):
+		w.out = append(w.out, byte(max(0, slices.Index(compressionBytes[:], h.Compression))))
+	case h.Compression == CompressNone:
+		w.int(0)
+	case w.level == 0:
+		w.int(-1)
+	default:
+		w.int(w.level)
+	}
 	t := h.Created.Local()
 	for _, n := range []int{t.Second(), t.Minute(), t.Hour(), t.Day(), int(t.Month()) - 1, t.Year() - 1900} {
 		w.int(n)
@@ -80,14 +97,29 @@ func (w *tocWriter) entry(e *Entry) {
 	w.optional(e.Namespace)
 	w.pointer(e.Tablespace)
 	w.pointer(e.AccessMethod)
-	w.int(int(e.Relkind))
+	if !w.v.less(CurrentVersion) {
+		w.int(int(e.Relkind))
+	}
 	w.optional(e.Owner)
 	w.string(strconv.FormatBool(e.WithOIDs))
 	for _, id := range e.After {
 		w.string(strconv.Itoa(id))
 	}
 	w.null()
-	w.string(e.File)
+	if !w.custom {
+		w.string(e.File)
+		return
+	}
+	off, ok := w.places[e.ID]
+	switch {
+	case !e.HasData:
+		w.out = append(w.out, placeNoData)
+	case ok:
+		w.out = append(w.out, placeSet)
+	default:
+		w.out = append(w.out, placeUnset)
+	}
+	w.out = binary.LittleEndian.AppendUint64(w.out, uint64(off))
 }
 
 // int writes a sign byte and the magnitude, least significant byte first.

@@ -31,6 +31,9 @@ type WriterOptions struct {
 	// a restore reads at a time and the least it can share out; 0 means 2 MiB.
 	// Larger frames compress less than 1 % better.
 	FrameSize int
+	// Version of the table of contents: CurrentVersion, which the zero value means,
+	// Version15 or Version14.
+	Version Version
 	// NoSync does not wait for the files to reach the disk.
 	NoSync bool
 }
@@ -50,6 +53,7 @@ type Writer struct {
 	open      map[closer]struct{} // what Abort must close
 	made      map[string]bool     // names of the files in dir that are ours
 	files     map[string]File     // complete ones, by name
+	oids      []uint32            // of all groups, for versions with one list
 	committed bool
 	aborted   bool
 }
@@ -60,11 +64,8 @@ type closer interface{ release() error }
 // CreateDir begins an archive in the directory path, which must be empty or not
 // exist; in a directory that does, the parent must.
 func CreateDir(path string, o WriterOptions) (*Writer, error) {
-	if o.Compression == "" {
-		o.Compression = CompressZstd
-	}
-	if o.FrameSize <= 0 {
-		o.FrameSize = frameSize
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	k, err := newCodec(o.Compression, o.Level)
 	if err != nil {
@@ -207,18 +208,21 @@ func (w *Writer) untrack(c closer, file *File) {
 // Version and Compression are filled in, and Created if it is zero; of toc, the
 // File of entries with data; of m, Version, Files and the File of each table.
 func (w *Writer) Commit(h Header, toc []Entry, m Manifest) error {
+	h.Version, h.Compression = w.opts.Version, w.opts.Compression
+	toc = slices.Clone(h.Version.convert(toc))
+	for i := range toc {
+		toc[i].File = h.Version.entryFile(&toc[i])
+	}
+	if err := w.writeOneList(toc); err != nil {
+		return err
+	}
 	if err := w.checkComplete(toc); err != nil {
 		return err
 	}
-	h.Version, h.Compression = CurrentVersion, w.opts.Compression
 	if h.Created.IsZero() {
 		h.Created = time.Now()
 	}
-	toc = slices.Clone(toc)
-	for i := range toc {
-		toc[i].File = entryFile(&toc[i])
-	}
-	text, err := formatTOC(h, toc)
+	text, err := formatTOC(h, w.opts.Level, toc)
 	if err != nil {
 		return err
 	}
@@ -255,12 +259,12 @@ func (w *Writer) Commit(h Header, toc []Entry, m Manifest) error {
 }
 
 // entryFile returns the name an entry's data is stored under.
-func entryFile(e *Entry) string {
+func (v Version) entryFile(e *Entry) string {
 	switch {
 	case !e.HasData:
 		return ""
 	case e.Kind == "BLOBS":
-		return LOListName(e.ID)
+		return v.listName(e.ID)
 	}
 	return DataName(e.ID)
 }
@@ -281,7 +285,7 @@ func (w *Writer) checkComplete(toc []Entry) error {
 		if !e.HasData {
 			continue
 		}
-		name := entryFile(e)
+		name := e.File
 		if e.Kind != "BLOBS" {
 			name += w.codec.compression.suffix()
 		}
