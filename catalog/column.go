@@ -49,7 +49,7 @@ LEFT JOIN pg_catalog.pg_description pt ON pt.classoid = co.tableoid AND pt.objoi
     FROM pg_catalog.pg_options_to_table(a.attfdwoptions) ORDER BY option_name), E',\n    '), ''),
   a.attidentity::text, ` + l.since(12, "a.attgenerated::text", "''") + `, ` + l.since(14, "a.attcompression::text", "''") + `, ` + notNull + `
 FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid` + join + `
-WHERE a.attrelid = ANY ($1::text::oid[]) AND a.attnum > 0
+WHERE a.attrelid IN (SELECT pg_catalog.unnest($1::text::oid[])) AND a.attnum > 0
 ORDER BY a.attrelid, a.attnum`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {
@@ -120,7 +120,7 @@ func (l *loader) defaultQuery(rels string) query {
 	return query{
 		what: "DEFAULT objects",
 		sql: `SELECT d.oid, d.adrelid, d.adnum, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
-FROM pg_catalog.pg_attrdef d WHERE d.adrelid = ANY ($1::text::oid[]) ORDER BY d.adrelid, d.adnum`,
+FROM pg_catalog.pg_attrdef d WHERE d.adrelid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY d.adrelid, d.adnum`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {
 			var oid, rel uint32

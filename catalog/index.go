@@ -45,7 +45,7 @@ JOIN pg_catalog.pg_class t2 ON t2.oid = i.indrelid
 LEFT JOIN pg_catalog.pg_constraint c ON c.conrelid = i.indrelid AND c.conindid = i.indexrelid AND c.contype IN ('p', 'u', 'x')
 LEFT JOIN pg_catalog.pg_inherits inh ON inh.inhrelid = i.indexrelid
 LEFT JOIN pg_catalog.pg_tablespace ts ON ts.oid = t.reltablespace
-WHERE i.indrelid = ANY ($1::text::oid[]) AND (i.indisvalid OR t2.relkind = 'p') AND i.indisready
+WHERE i.indrelid IN (SELECT pg_catalog.unnest($1::text::oid[])) AND (i.indisvalid OR t2.relkind = 'p') AND i.indisready
 ORDER BY i.indrelid, t.relname`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {

@@ -258,7 +258,7 @@ func (l *loader) partitionQuery(rels string) query {
 	return query{
 		what: "partitions",
 		sql: `SELECT c.oid, coalesce(pg_catalog.pg_get_expr(c.relpartbound, c.oid), ''), coalesce(pg_catalog.pg_get_partkeydef(c.oid), '')
-FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1::text::oid[]) AND (c.relispartition OR c.relkind = 'p') ORDER BY c.oid`,
+FROM pg_catalog.pg_class c WHERE c.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) AND (c.relispartition OR c.relkind = 'p') ORDER BY c.oid`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {
 			var oid uint32

@@ -106,7 +106,7 @@ func (l *loader) enumQuery() query {
 	return query{
 		what: "TYPE labels",
 		sql: `SELECT e.enumtypid, e.enumlabel FROM pg_catalog.pg_enum e
-WHERE e.enumtypid = ANY ($1::text::oid[]) ORDER BY e.enumtypid, e.enumsortorder`,
+WHERE e.enumtypid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY e.enumtypid, e.enumsortorder`,
 		args: []any{l.wantedTypes('e')},
 		scan: func(row pgx.Rows) error {
 			var oid uint32
@@ -131,7 +131,7 @@ FROM pg_catalog.pg_range r
 JOIN pg_catalog.pg_type st ON st.oid = r.rngsubtype
 JOIN pg_catalog.pg_opclass opc ON opc.oid = r.rngsubopc JOIN pg_catalog.pg_namespace opn ON opn.oid = opc.opcnamespace
 LEFT JOIN pg_catalog.pg_collation co ON co.oid = r.rngcollation LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
-WHERE r.rngtypid = ANY ($1::text::oid[]) ORDER BY r.rngtypid`,
+WHERE r.rngtypid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY r.rngtypid`,
 		args: []any{l.wantedTypes('r')},
 		scan: func(row pgx.Rows) error {
 			var oid uint32
@@ -152,7 +152,7 @@ func (l *loader) compositeQuery() query {
   CASE WHEN a.attcollation <> at.typcollation THEN a.attcollation ELSE 0 END
 FROM pg_catalog.pg_type ct JOIN pg_catalog.pg_attribute a ON a.attrelid = ct.typrelid
 LEFT JOIN pg_catalog.pg_type at ON at.oid = a.atttypid
-WHERE ct.oid = ANY ($1::text::oid[]) AND a.attnum > 0 ORDER BY a.attrelid, a.attnum`,
+WHERE ct.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) AND a.attnum > 0 ORDER BY a.attrelid, a.attnum`,
 		args: []any{l.wantedTypes('c')},
 		scan: func(row pgx.Rows) error {
 			var oid uint32
@@ -173,7 +173,7 @@ func (l *loader) domainQuery() query {
   coalesce(pg_catalog.pg_get_expr(t.typdefaultbin, 'pg_catalog.pg_type'::regclass), pg_catalog.quote_literal(t.typdefault), ''),
   CASE WHEN t.typcollation <> u.typcollation THEN t.typcollation ELSE 0 END
 FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type u ON u.oid = t.typbasetype
-WHERE t.oid = ANY ($1::text::oid[]) ORDER BY t.oid`,
+WHERE t.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY t.oid`,
 		args: []any{l.wantedTypes('d')},
 		scan: func(row pgx.Rows) error {
 			var oid uint32

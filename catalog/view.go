@@ -18,7 +18,7 @@ func (l *loader) viewQuery() query {
 	return query{
 		what: "VIEW objects",
 		sql: `SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c
-WHERE c.oid = ANY ($1::text::oid[]) ORDER BY c.oid`,
+WHERE c.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY c.oid`,
 		args: []any{oids(list)},
 		scan: func(row pgx.Rows) error {
 			var oid uint32
