@@ -177,8 +177,7 @@ func (d *Default) Drop() string {
 }
 
 // inheritColumns settles what a child prints of what its parents have: NOT
-// NULLs, a default that was taken away, equal generation expressions
-// (reference §1.10).
+// NULLs, a default that was taken away, equal generation expressions.
 func (l *loader) inheritColumns() {
 	for _, r := range l.relList {
 		if !r.wide || len(r.parents) == 0 || r.want == 0 {

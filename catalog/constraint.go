@@ -158,7 +158,7 @@ func (k *Constraint) Drop() string {
 }
 
 // createKey writes a primary key, unique or exclusion constraint with the
-// settings of its index (reference §1.14).
+// settings of its index.
 func (k *Constraint) createKey() string {
 	var s sqlText
 	x, t := k.index, k.table

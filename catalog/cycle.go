@@ -5,7 +5,7 @@ import (
 )
 
 // breakRings finds rings of dependencies among objects that could not be
-// sorted and breaks each the way pg_dump does (reference §2.4).
+// sorted and breaks each the way pg_dump does.
 func (l *loader) breakRings(objs []Object) error {
 	f := &ringFinder{l: l, done: make([]bool, len(l.objs)+1), failed: make([]int, len(l.objs)+1), in: make([]bool, len(l.objs)+1)}
 	for _, o := range objs {

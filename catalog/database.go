@@ -131,7 +131,7 @@ func (d *DatabaseObject) Properties() (create, drop string) {
 }
 
 // listSettings are the settings whose value is a list of identifiers
-// (GUC_LIST_QUOTE): each element is quoted by itself (reference §1.2).
+// (GUC_LIST_QUOTE): each element is quoted by itself.
 var listSettings = map[string]bool{
 	"local_preload_libraries": true, "oauth_validator_libraries": true, "output_plugin_libraries": true,
 	"search_path": true, "session_preload_libraries": true, "shared_preload_libraries": true,

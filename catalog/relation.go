@@ -106,7 +106,7 @@ func (l *loader) scanRelation(row pgx.Rows) error {
 }
 
 // ownSequences makes sequences follow the tables they belong to: an identity
-// column's exactly, a serial column's at least (reference §1.0).
+// column's exactly, a serial column's at least.
 func (l *loader) ownSequences() {
 	for _, s := range l.relList {
 		t := l.rels[s.ownerTable]

@@ -102,7 +102,7 @@ func (l *loader) objectACL(o Object) {
 		first := strconv.FormatUint(uint64(o.OIDs[0]), 10)
 		l.aclSatellite(m, "LARGE OBJECT", first, first, o.acl)
 		if n := len(m.Satellites); n > 0 && len(o.OIDs) > 1 && m.Satellites[n-1].Kind == "ACL" {
-			// One entry stands for all; restorers repeat it for each (reference §1.19).
+			// One entry stands for all; restorers repeat it for each.
 			m.Satellites[n-1].Tag = "LARGE OBJECTS " + m.Name
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A Selection says which objects of a database to take, with psql's patterns
-// (reference §5.1). The zero Selection takes all.
+// A Selection says which objects of a database to take, with psql's patterns.
+// The zero Selection takes all.
 type Selection struct {
 	Schemas, ExcludeSchemas       []string // -n, -N
 	Tables, ExcludeTables         []string // -t, -T
@@ -53,7 +53,7 @@ type selected struct {
 
 // expand turns the patterns into OIDs. A table pattern without a schema means
 // what is visible in the role's own search path, so that is put back for the
-// time of the queries (reference §3.1).
+// time of the queries.
 func (l *loader) expand(ctx context.Context) error {
 	const (
 		schemas    = "SELECT n.oid FROM pg_catalog.pg_namespace n WHERE true"
@@ -253,7 +253,7 @@ func (l *loader) selectExtension(e *Extension) {
 	e.contains = e.want
 }
 
-// selectSchema is the rule for schemas (reference §1.0).
+// selectSchema is the rule for schemas.
 func (l *loader) selectSchema(s *Schema) {
 	switch {
 	case l.opts.Select.onlyTables():

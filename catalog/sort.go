@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// A rank is an object's place among the kinds: the order pg_dump starts from
-// (reference §2.2).
+// A rank is an object's place among the kinds: the order pg_dump starts from.
 type rank int
 
 const (

@@ -12,7 +12,7 @@ var storageNames = map[byte]string{'p': "PLAIN", 'e': "EXTERNAL", 'm': "MAIN", '
 var compressionNames = map[byte]string{'p': "pglz", 'l': "lz4"}
 
 // createTable writes a table, partitioned table, foreign table or materialized
-// view, and the ALTERs that CREATE has no place for (reference §1.10).
+// view, and the ALTERs that CREATE has no place for.
 func (r *Relation) createTable() string {
 	var s sqlText
 	s.add("CREATE ")

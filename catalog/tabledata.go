@@ -28,7 +28,7 @@ type TableData struct {
 }
 
 // configTables finds the configuration tables of extensions whose rows are
-// dumped although their definition is not (reference §1.4).
+// dumped although their definition is not.
 func (l *loader) configTables() error {
 	for _, e := range l.exts {
 		if len(e.config) != len(e.conditions) {

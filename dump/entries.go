@@ -9,7 +9,7 @@ import (
 )
 
 // Entries turns a sorted graph into a table of contents, with every object's
-// comments and privileges behind it, as pg_dump orders them (reference §1.0).
+// comments and privileges behind it, as pg_dump orders them.
 func Entries(db *catalog.Database, encoding string, opts Options) []archive.Entry {
 	b := &builder{opts: opts, next: db.MaxDumpID, stored: map[int]bool{}}
 	b.fixed("ENCODING", "ENCODING", "SET client_encoding = "+quote.Literal(encoding)+";\n")
@@ -179,7 +179,7 @@ func (b *builder) satellites(m *catalog.Meta) {
 
 // resolve fills in the dependencies of the entries that have none of their own:
 // through objects that have no entry to those that do, not across the borders
-// of sections (reference §2.5).
+// of sections.
 func (b *builder) resolve(db *catalog.Database) {
 	for i := range b.toc {
 		e := &b.toc[i]

@@ -13,7 +13,7 @@ import (
 	"github.com/pghaul/pghaul/internal/quote"
 )
 
-// Inserts say how rows are written as INSERT statements (reference §1.23).
+// Inserts say how rows are written as INSERT statements.
 type Inserts struct {
 	// Columns names the columns in each statement.
 	Columns bool

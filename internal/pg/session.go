@@ -77,7 +77,7 @@ func Close(conn *pgx.Conn) {
 	_ = conn.Close(ctx)
 }
 
-// Prepare makes the settings of purpose in one round trip (reference §3.1, §3.3).
+// Prepare makes the settings of purpose in one round trip.
 func Prepare(ctx context.Context, c *pgconn.PgConn, purpose Purpose, opts Options) error {
 	v, err := ServerVersion(c)
 	if err != nil {
