@@ -63,11 +63,12 @@ type place struct {
 var suffixes = []Compression{CompressNone, CompressGzip, CompressLZ4, CompressZstd}
 
 // locate finds a file by its name in the table of contents: the one the
-// manifest names, or else the first that exists.
+// manifest names, or else the one that exists.
 func (r *dirReader) locate(name string) (place, error) {
 	if !isFileName(name) {
 		return place{}, &CorruptError{File: filepath.Join(r.path, tocName), Offset: -1, Reason: fmt.Sprintf("%q is not a file name", name)}
 	}
+	var found []place
 	for _, c := range suffixes {
 		p := place{path: filepath.Join(r.path, name+c.suffix()), compression: c}
 		if c == CompressNone {
@@ -81,7 +82,8 @@ func (r *dirReader) locate(name string) (place, error) {
 		}
 		_, err := os.Stat(p.path)
 		if err == nil {
-			return p, nil
+			found = append(found, p)
+			continue
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return place{}, fmt.Errorf("read archive: %w", err)
@@ -93,7 +95,39 @@ func (r *dirReader) locate(name string) (place, error) {
 			Reason: fmt.Sprintf("it does not list %s, which the table of contents names", name),
 		}
 	}
-	return place{}, missing(filepath.Join(r.path, name))
+	switch len(found) {
+	case 0:
+		return place{}, missing(filepath.Join(r.path, name))
+	case 1:
+		return found[0], nil
+	}
+	// pg_restore takes the first without a word. One of them is not of this dump.
+	return place{}, &CorruptError{
+		File: found[0].path, Offset: -1,
+		Reason: fmt.Sprintf("%s stands beside it and only one of them can be of this archive; remove the other", filepath.Base(found[1].path)),
+	}
+}
+
+// Strays returns the files of an archive that look as if they were its data but
+// are not: pg_restore would read some of them instead. It knows of archives
+// with a manifest only, in a directory.
+func Strays(r Reader) ([]string, error) {
+	d, ok := r.(*dirReader)
+	if !ok || d.manifest == nil {
+		return nil, nil
+	}
+	names, err := listNames(d.path)
+	if err != nil {
+		return nil, fmt.Errorf("read archive: %w", err)
+	}
+	var strays []string
+	for _, name := range names {
+		base := strings.TrimSuffix(name, compressionOf(name).suffix())
+		if d.files[name] == nil && (isDataName(name) || base == tocName || strings.HasPrefix(base, "blobs")) {
+			strays = append(strays, filepath.Join(d.path, name))
+		}
+	}
+	return strays, nil
 }
 
 func missing(path string) error {

@@ -228,17 +228,20 @@ func (t *terminated) end() error {
 	return nil
 }
 
-// statements checks that a file of INSERTs ends with an empty line.
-type statements struct{ last []byte }
+// statements takes the empty line off that ends a file of INSERTs.
+type statements struct {
+	buf  []byte
+	used int // of buf, handed out by the last call
+}
 
 func (s *statements) filter(p []byte) ([]byte, error) {
-	s.last = append(s.last, p[max(0, len(p)-2):]...)
-	s.last = append(s.last[:0], s.last[max(0, len(s.last)-2):]...)
-	return p, nil
+	s.buf = append(s.buf[:copy(s.buf, s.buf[s.used:])], p...)
+	s.used = max(0, len(s.buf)-len(statementsEnd))
+	return s.buf[:s.used], nil
 }
 
 func (s *statements) end() error {
-	if string(s.last) != "\n\n" {
+	if string(s.buf[s.used:]) != statementsEnd {
 		return errors.New("it ends without the empty line that follows the last statement")
 	}
 	return nil

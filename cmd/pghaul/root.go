@@ -134,7 +134,7 @@ strings, URLs, PG* environment variables, .pgpass and service files.`,
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(newDump(g), newRestore(g), newVerify(g), newList(g), newVersion(g))
+	root.AddCommand(newDump(g), newRestore(g), newVerify(g), newList(g), newArchive(g), newVersion(g))
 	for _, cmd := range root.Commands() {
 		cmd.Version = root.Version
 	}
