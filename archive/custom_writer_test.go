@@ -263,8 +263,11 @@ func TestCustomErrors(t *testing.T) {
 		t.Error("a file that exists was overwritten")
 	}
 	for _, o := range []archive.WriterOptions{
-		{Version: archive.Version14}, {Version: archive.Version{1, 13, 0}},
-		{Version: archive.Version14, Compression: archive.CompressLZ4}, {Compression: "x"}, {Level: 99},
+		{Version: archive.Version14},
+		{Version: archive.Version{1, 13, 0}},
+		{Version: archive.Version14, Compression: archive.CompressLZ4},
+		{Compression: "x"},
+		{Level: 99},
 	} {
 		if _, err := archive.CreateCustom(io.Discard, o); err == nil {
 			t.Errorf("options %+v are accepted", o)
