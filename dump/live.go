@@ -192,14 +192,19 @@ const heartbeat = 30 * time.Second
 // withHeartbeat runs do while the snapshot's session is kept in use; when that
 // session is lost the run ends, because nobody could read the same data again.
 func (l *Live) withHeartbeat(ctx context.Context, do func(context.Context) error) error {
-	g, ctx := errgroup.WithContext(ctx)
-	beat, stop := context.WithCancel(ctx)
+	g, working := errgroup.WithContext(ctx)
+	beat, stop := context.WithCancel(working)
 	g.Go(func() error { return l.snapshot.Heartbeat(beat, heartbeat) })
 	g.Go(func() error {
 		defer stop()
-		return do(ctx)
+		return do(working)
 	})
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	// Once more at the end: without the locks a table could have changed between
+	// the reading of its definition and of its rows.
+	return l.snapshot.Alive(ctx)
 }
 
 // dumpVersion begins with the pg_dump version whose entries ours equal, which

@@ -112,11 +112,20 @@ func (s *Snapshot) Heartbeat(ctx context.Context, every time.Duration) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if _, err := s.conn.PgConn().Exec(context.WithoutCancel(ctx), "SELECT 1").ReadAll(); err != nil {
-				return fmt.Errorf("the session that holds the snapshot was lost: %w", err)
+			if err := s.Alive(context.WithoutCancel(ctx)); err != nil {
+				return err
 			}
 		}
 	}
+}
+
+// Alive returns the error by which the snapshot's session was lost, nil if it
+// is still there.
+func (s *Snapshot) Alive(ctx context.Context) error {
+	if _, err := s.conn.PgConn().Exec(ctx, "SELECT 1").ReadAll(); err != nil {
+		return fmt.Errorf("the session that holds the snapshot was lost: %w", err)
+	}
+	return nil
 }
 
 // Close ends the transaction and the session.
