@@ -11,6 +11,12 @@ import (
 // §5.1): a line holds "include" or "exclude", what it is about and a pattern;
 // "#" begins a comment. name is for error messages.
 func (s *Selection) ReadFilter(r io.Reader, name string) error {
+	return ReadRules(r, name, s.AddRule)
+}
+
+// ReadRules calls rule for each rule of a filter file. An error of rule is
+// returned with the place in the file.
+func ReadRules(r io.Reader, name string, rule func(command, what, pattern string) error) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	var text string
@@ -26,7 +32,7 @@ func (s *Selection) ReadFilter(r io.Reader, name string) error {
 		if openQuote(text) {
 			continue
 		}
-		if err := s.addRule(text); err != nil {
+		if err := readRule(text, rule); err != nil {
 			return fmt.Errorf("filter file %s, line %d: %w", name, number, err)
 		}
 		text = ""
@@ -54,7 +60,8 @@ func openQuote(text string) bool {
 	return quoted
 }
 
-func (s *Selection) addRule(text string) error {
+// readRule takes a line apart.
+func readRule(text string, rule func(command, what, pattern string) error) error {
 	command, rest := word(text)
 	if command == "" {
 		return nil
@@ -70,6 +77,11 @@ func (s *Selection) addRule(text string) error {
 	if err != nil {
 		return err
 	}
+	return rule(command, what, pattern)
+}
+
+// AddRule adds one rule of a filter file.
+func (s *Selection) AddRule(command, what, pattern string) error {
 	into := map[string]*[]string{
 		"include schema": &s.Schemas, "exclude schema": &s.ExcludeSchemas,
 		"include table": &s.Tables, "exclude table": &s.ExcludeTables,

@@ -32,7 +32,7 @@ func (r *run) data(ctx context.Context, w *worker, s *Step, task *progress.Task)
 		}
 		c.undo()
 		unsure, _ := errors.AsType[*commitError](err)
-		if ctx.Err() != nil || !w.lost() || unsure != nil || try == loads || s.Action == ActionCreateLargeObjects {
+		if ctx.Err() != nil || !w.lost() || w.tx || unsure != nil || try == loads || s.Action == ActionCreateLargeObjects {
 			break
 		}
 		r.warn(fmt.Sprintf("%s %s: the connection was lost, loading again: %v", s.Entry.Kind, describe(s.Entry), err))
@@ -146,6 +146,14 @@ func (r *run) transfer(ctx context.Context, w *worker, s *Step, c *counter) erro
 		err = r.loadLargeObjects(ctx, w, s, c)
 	case ActionSQL:
 	}
+	for _, sql := range s.Finish {
+		if err == nil {
+			err = exec(ctx, w.pgconn(), sql)
+		}
+	}
+	if w.tx {
+		return err
+	}
 	if err == nil {
 		err = commit(ctx, w)
 	}
@@ -173,13 +181,20 @@ func commit(ctx context.Context, w *worker) error {
 // begin returns the statements that open a load's transaction. A table of this
 // run's own making is emptied in it: nobody else's rows can be in it, and a
 // server with wal_level minimal then need not log the load.
-func (r *run) begin(s *Step) string {
+func (r *run) begin(w *worker, s *Step) string {
+	var enter strings.Builder
+	for _, sql := range s.Enter {
+		enter.WriteString(sql + "\n")
+	}
+	if w.tx {
+		return enter.String()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.Truncate == "" || len(s.Entry.After) == 0 || !r.created[s.Entry.After[0]] {
-		return "BEGIN;\n"
+		return "BEGIN;\n" + enter.String()
 	}
-	return "BEGIN;\n" + s.Truncate + "\n"
+	return "BEGIN;\n" + s.Truncate + "\n" + enter.String()
 }
 
 // copy loads one part of a table up to the commit.
@@ -188,7 +203,7 @@ func (r *run) copy(ctx context.Context, w *worker, s *Step, c *counter) error {
 	if err != nil {
 		return err
 	}
-	table := copyproto.Table{Conn: w.pgconn(), SQL: r.begin(s) + s.SQL, Progress: c.add}
+	table := copyproto.Table{Conn: w.pgconn(), SQL: r.begin(w, s) + s.SQL, Progress: c.add}
 	rows, err := copyproto.Pipe(ctx, table, src)
 	if err != nil {
 		return &refusal{table.SQL, err}
@@ -228,10 +243,10 @@ func (r *run) insert(ctx context.Context, w *worker, s *Step, c *counter) error 
 	var sent []string // and not answered
 	var rows int64
 	var readErr error
-	begun := false
+	first := r.begin(w, s)
 	next := func() (sql string, more bool) {
-		if !begun {
-			begun, sql = true, r.begin(s)
+		if first != "" {
+			first, sql = "", first
 		} else if sql, readErr = split.next(); readErr != nil {
 			return "", false
 		}

@@ -40,8 +40,8 @@ func messages(plan *Plan, steps []int) []message {
 func (r *run) statements(ctx context.Context, w *worker, steps []int, done func(int, []*StepError) error) error {
 	all := messages(r.plan, steps)
 	flight := maxFlight
-	if r.opts.ExitOnError {
-		flight = 1 // nothing may be run after what failed
+	if r.opts.ExitOnError && !w.tx {
+		flight = 1 // nothing may be run after what failed; in a transaction nothing is
 	}
 	sent, received, announced := 0, 0, -1
 	var errs []*StepError
@@ -68,7 +68,7 @@ func (r *run) statements(ctx context.Context, w *worker, steps []int, done func(
 		}
 		if refused != nil && (m.main || worth(definition)) {
 			errs = append(errs, r.failure(s, m.sql, refused))
-			if r.opts.ExitOnError && s.Stage != StageDrop {
+			if r.opts.ExitOnError && (w.tx || s.Stage != StageDrop) {
 				return done(m.step, errs)
 			}
 		}
@@ -109,14 +109,19 @@ func (r *run) repeatable(ctx context.Context, w *worker, steps []int) error {
 	}
 }
 
-// note remembers that a table was created, so that its load may truncate it.
+// note remembers whether a table was created: its load may truncate it then, and
+// may be in vain otherwise.
 func (r *run) note(s *Step, refused error) {
-	if s.Entry.Kind != "TABLE" || s.Stage == StageDrop || refused != nil {
+	if s.Entry.Kind != "TABLE" || s.Stage == StageDrop {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.created[s.Entry.ID] = true
+	if refused != nil {
+		r.missing[s.Entry.ID] = true
+	} else {
+		r.created[s.Entry.ID] = true
+	}
 }
 
 // worth says whether a failure that follows a definition's own is news: not

@@ -144,6 +144,7 @@ func (d *dependencies) data(table int) ([]int, int64) {
 
 // order sets the edges, locks and cost of the step at i.
 func (d *dependencies) order(i int, s *Step) {
+	d.exclusive(s)
 	post := s.Entry.Section == archive.SectionPostData
 	var after []int
 	for _, id := range s.Entry.After {

@@ -58,12 +58,18 @@ func (r *run) bulk(ctx context.Context, w *worker, statements []string) error {
 		sent++
 		return strings.Join(c, "\n"), len(c) > 0
 	}, func(_ int64, refused error) error {
+		if refused != nil && w.tx {
+			return refused // the transaction is lost with it
+		}
 		if refused != nil {
 			again = append(again, chunk(received)...)
 		}
 		received++
 		return nil
 	})
+	if _, lost := errors.AsType[*lostError](err); err != nil && !lost {
+		return err
+	}
 	var first error
 	failed, next := 0, 0
 	if err == nil {
@@ -113,8 +119,10 @@ func (r *run) loadLargeObjects(ctx context.Context, w *worker, s *Step, c *count
 	if err != nil {
 		return err
 	}
-	if err := exec(ctx, w.pgconn(), "BEGIN"); err != nil {
-		return err
+	if !w.tx {
+		if err := exec(ctx, w.pgconn(), "BEGIN"); err != nil {
+			return err
+		}
 	}
 	b := &loBatch{p: w.pgconn().StartPipeline(ctx), c: c}
 	for _, lo := range objects {

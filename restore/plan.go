@@ -7,16 +7,18 @@ import (
 	"strings"
 
 	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/internal/quote"
 )
 
-// A Stage is a stretch of a restore. The drop, pre-data and privileges stages
-// run in the order of their steps on one connection; the others run in the
-// order of their edges on all connections, data and post-data together.
+// A Stage is a stretch of a restore. The drop, create, pre-data and privileges
+// stages run in the order of their steps on one connection; the others run in
+// the order of their edges on all connections, data and post-data together.
 type Stage string
 
 // The stages, in the order they are run.
 const (
 	StageDrop       Stage = "drop"
+	StageCreate     Stage = "create" // the database itself; all that follows is done in it
 	StagePreData    Stage = "pre-data"
 	StageData       Stage = "data"
 	StagePostData   Stage = "post-data"
@@ -24,7 +26,7 @@ const (
 	StageRefresh    Stage = "refresh" // materialized views, then event triggers
 )
 
-var stages = []Stage{StageDrop, StagePreData, StageData, StagePostData, StagePrivileges, StageRefresh}
+var stages = []Stage{StageDrop, StageCreate, StagePreData, StageData, StagePostData, StagePrivileges, StageRefresh}
 
 // An Action says what kind of work a step is.
 type Action int
@@ -50,8 +52,10 @@ type Step struct {
 	Entry  *archive.Entry
 	// Setup, SQL and Finish are sent as separate messages, each its own
 	// transaction: a refused owner does not undo what it was to own. Setup makes
-	// settings and Finish undoes them; for a load SQL is the COPY statement.
+	// settings and Finish undoes them. For a load SQL is the COPY statement, and
+	// Enter and Finish are run in its transaction, before and after it.
 	Setup  []string
+	Enter  []string
 	SQL    string
 	Finish []string
 	Part   archive.Part // of a load
@@ -65,6 +69,9 @@ type Step struct {
 	Locks    []int // dump IDs of the tables the step needs for itself
 	Shares   []int // dump IDs of the tables others may share with it but not lock
 	Cost     int64 // in bytes of data: the dearest ready step starts first
+
+	// in a script, where the step's object is stored; nil for one that is not
+	tablespace, accessMethod *string
 }
 
 // A Plan is what a restore will do. It holds no connection.
@@ -74,6 +81,8 @@ type Plan struct {
 	Encoding string
 	// Session holds the statements that set up every session.
 	Session []string
+	// Database is the one to create and to restore into; "" is the target's own.
+	Database string
 	// PlainStrings says that a backslash in a string is itself, as in every
 	// archive but those of databases with standard_conforming_strings off.
 	PlainStrings bool
@@ -87,10 +96,22 @@ type Plan struct {
 // NewPlan works out the steps that restore src. It connects nowhere and reads
 // no data, only its sizes.
 func NewPlan(src Source, opts Options) (*Plan, error) {
+	p, err := newPlanner(src, opts)
+	if err != nil {
+		return nil, err
+	}
+	return p.make()
+}
+
+func newPlanner(src Source, opts Options) (*planner, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	p := &planner{src: src, opts: opts, entries: src.Entries(), byID: make(map[int]*archive.Entry), plan: new(Plan)}
+	entries, err := ordered(src.Entries(), opts.List)
+	if err != nil {
+		return nil, err
+	}
+	p := &planner{src: src, opts: opts, entries: entries, byID: make(map[int]*archive.Entry), plan: new(Plan)}
 	for i := range p.entries {
 		e := &p.entries[i]
 		if p.byID[e.ID] != nil {
@@ -98,21 +119,36 @@ func NewPlan(src Source, opts Options) (*Plan, error) {
 		}
 		p.byID[e.ID] = e
 	}
+	p.sections = sections(p.entries)
+	p.wanted = make([]bool, len(p.entries))
+	f := newFilter(opts, p.byID)
+	p.loadsOnly = true
+	for i := range p.entries {
+		e := &p.entries[i]
+		c := f.take(e, p.sections[i])
+		p.wanted[i] = c != 0 && (!e.HasData || c&contentData != 0)
+		p.loadsOnly = p.loadsOnly && c&contentSchema == 0
+	}
+	return p, f.strict()
+}
+
+// make makes the plan of the entries selected.
+func (p *planner) make() (*Plan, error) {
 	if err := p.session(); err != nil {
 		return nil, err
 	}
-	p.sections = sections(p.entries)
-	p.wanted = make([]bool, len(p.entries))
-	for i := range p.entries {
-		p.wanted[i] = wanted(&p.entries[i], p.sections[i], opts)
+	if p.opts.Create && p.plan.Database == "" {
+		return nil, fmt.Errorf("plan restore: the archive does not say how to create its database; restore into one that exists, without create")
 	}
-	if opts.Clean {
+	if p.opts.Clean {
 		p.drops()
 	}
 	if err := p.steps(); err != nil {
 		return nil, err
 	}
-	p.edges()
+	if !p.script {
+		p.edges()
+	}
 	return p.plan, nil
 }
 
@@ -123,29 +159,22 @@ type planner struct {
 	byID     map[int]*archive.Entry
 	sections []archive.Section // of each entry, none resolved
 	wanted   []bool
-	plan     *Plan
+	// loadsOnly says that no definitions are restored.
+	loadsOnly bool
+	// script says that the plan is for a script: steps are in the order of the
+	// archive, and settings are made when they change.
+	script bool
+	plan   *Plan
 	// schemaPath is set for archives whose statements rely on the search_path.
 	schemaPath bool
-}
-
-func (o Options) check() error {
-	switch {
-	case o.SchemaOnly && o.DataOnly:
-		return fmt.Errorf("plan restore: schema only and data only exclude each other")
-	case o.Clean && o.DataOnly:
-		return fmt.Errorf("plan restore: clean drops objects, which data only would not create again")
-	case o.IfExists && !o.Clean:
-		return fmt.Errorf("plan restore: if-exists needs clean")
-	case o.Jobs < 0:
-		return fmt.Errorf("plan restore: %d jobs", o.Jobs)
-	}
-	return nil
 }
 
 // session reads the entries that are about the session rather than an object.
 func (p *planner) session() error {
 	p.schemaPath, p.plan.PlainStrings = true, true
-	p.plan.Session = append(p.plan.Session, "SET default_tablespace = '';")
+	if !p.script && !p.opts.NoTablespaces {
+		p.plan.Session = append(p.plan.Session, setTablespace(""))
+	}
 	heap := false
 	for i := range p.entries {
 		switch e := &p.entries[i]; e.Kind {
@@ -164,12 +193,19 @@ func (p *planner) session() error {
 		case "SEARCHPATH":
 			p.schemaPath = false
 			p.plan.Session = append(p.plan.Session, strings.TrimSpace(e.Create))
+		case "DATABASE":
+			if p.opts.Create {
+				p.plan.Database = e.Tag
+			}
 		default:
 			heap = heap || e.AccessMethod != nil && *e.AccessMethod != ""
 		}
 	}
-	if heap {
-		p.plan.Session = append(p.plan.Session, "SET default_table_access_method = "+defaultAccessMethod+";")
+	if heap && !p.script && !p.opts.NoTableAccessMethod {
+		p.plan.Session = append(p.plan.Session, setAccessMethod(defaultAccessMethod))
+	}
+	if p.opts.RowSecurity && !p.script {
+		p.plan.Session = append(p.plan.Session, "SET row_security = on;")
 	}
 	if m := p.src.Manifest(); m != nil {
 		p.plan.LCMonetary = m.Source.LCMonetary
@@ -192,11 +228,14 @@ func (p *planner) steps() error {
 			continue
 		}
 		stage := p.stage(i, late)
-		made, err := p.make(e, stage)
+		made, err := p.entry(e, stage)
 		if err != nil {
 			return fmt.Errorf("plan restore: %s %s: %w", e.Kind, describe(e), err)
 		}
-		if stage == StageRefresh && e.Kind != "MATERIALIZED VIEW DATA" {
+		if p.script && stage != StageCreate && stage != StagePrivileges && stage != StageRefresh {
+			stage = StagePreData // one pass
+		}
+		if stage == StageRefresh && e.Kind != "MATERIALIZED VIEW DATA" && !p.script {
 			last = append(last, made...)
 			continue
 		}
@@ -214,6 +253,8 @@ func (p *planner) steps() error {
 func (p *planner) stage(i int, late bool) Stage {
 	e := &p.entries[i]
 	switch {
+	case e.Kind == "DATABASE", e.Kind == "DATABASE PROPERTIES":
+		return StageCreate
 	case isACL(e):
 		return StagePrivileges
 	case e.Kind == "EVENT TRIGGER", e.Kind == "MATERIALIZED VIEW DATA",
@@ -236,8 +277,8 @@ func isACL(e *archive.Entry) bool {
 // of a partition tree.
 const viaRoot = "-- load via partition root "
 
-// make returns the steps of one entry.
-func (p *planner) make(e *archive.Entry, stage Stage) ([]Step, error) {
+// entry returns the steps of one entry.
+func (p *planner) entry(e *archive.Entry, stage Stage) ([]Step, error) {
 	s := Step{Stage: stage, Entry: e}
 	if p.schemaPath && e.Namespace != "" {
 		s.Setup = append(s.Setup, setSearchPath(e.Namespace))
@@ -265,6 +306,8 @@ func (p *planner) make(e *archive.Entry, stage Stage) ([]Step, error) {
 			return nil, err
 		}
 		s.SQL = sql
+	case p.opts.NoOwner && e.Kind == "SCHEMA" && strings.Contains(e.Create, " AUTHORIZATION "):
+		s.SQL = "CREATE SCHEMA " + quote.Ident(e.Tag) + ";\n" // old archives say in it whose it is
 	default:
 		s.SQL = e.Create
 	}
@@ -305,16 +348,21 @@ func (p *planner) largeObjectBytes(e *archive.Entry) int64 {
 // storage bundles the settings that place a table or an index with its
 // definition.
 func (p *planner) storage(e *archive.Entry, s *Step) {
-	if e.Tablespace != nil && *e.Tablespace != "" {
-		s.Setup = append(s.Setup, setTablespace(*e.Tablespace))
-		s.Finish = append(s.Finish, setTablespace(""))
+	if e.Tablespace != nil && !p.opts.NoTablespaces {
+		s.tablespace = e.Tablespace
+		if *e.Tablespace != "" && !p.script {
+			s.Setup = append(s.Setup, setTablespace(*e.Tablespace))
+			s.Finish = append(s.Finish, setTablespace(""))
+		}
 	}
-	if e.AccessMethod == nil || *e.AccessMethod == "" {
+	if e.AccessMethod == nil || *e.AccessMethod == "" || p.opts.NoTableAccessMethod {
 		return
 	}
 	switch {
 	case e.Relkind == 'p':
 		s.Finish = append(s.Finish, setTableAccessMethod(e))
+	case p.script:
+		s.accessMethod = e.AccessMethod
 	case *e.AccessMethod != defaultAccessMethod:
 		s.Setup = append(s.Setup, setAccessMethod(*e.AccessMethod))
 		s.Finish = append(s.Finish, setAccessMethod(defaultAccessMethod))
@@ -333,6 +381,9 @@ func (p *planner) loads(e *archive.Entry, s Step) ([]Step, error) {
 	}
 	if len(parts) == 1 && !strings.HasPrefix(e.Create, viaRoot) {
 		s.Truncate = truncate(e)
+	}
+	if p.opts.DisableTriggers && p.loadsOnly {
+		p.triggers(e, &s)
 	}
 	steps := make([]Step, len(parts))
 	for i, part := range parts {

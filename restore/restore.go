@@ -15,20 +15,59 @@ import (
 // two connections, goes on after errors and collects them in the Report.
 type Options struct {
 	// Jobs is how many connections work at once; 0 means 2. If the target has no
-	// room for that many, the run makes do with what it gets.
+	// room for that many, the run makes do with what it gets. With
+	// SingleTransaction or TransactionSize there is one.
 	Jobs int
 	// ExitOnError stops at the first failed step instead of going on.
 	ExitOnError bool
-	// NoOwner and NoPrivileges leave ALTER … OWNER and GRANTs out.
-	NoOwner, NoPrivileges bool
-	// NoComments leaves comments out.
-	NoComments bool
-	// SchemaOnly and DataOnly restore one half.
-	SchemaOnly, DataOnly bool
+	// SingleTransaction restores all or nothing; TransactionSize commits after
+	// that many steps, if it is not 0. Both imply ExitOnError.
+	SingleTransaction bool
+	TransactionSize   int
+	// NoDataForFailedTables loads no rows into tables that could not be created.
+	NoDataForFailedTables bool
+	// DisableTriggers switches the triggers of each table off while its rows are
+	// loaded, foreign keys included, if no definitions are restored. It takes a
+	// superuser: the one connected as or, if not "", Superuser.
+	DisableTriggers bool
+	Superuser       string
+	// RowSecurity loads under the policies that row-level security sets up.
+	RowSecurity bool
+
+	// SchemaOnly, DataOnly and StatisticsOnly restore one part; NoSchema, NoData
+	// and NoStatistics leave one out. Statistics are those of the planner.
+	SchemaOnly, DataOnly, StatisticsOnly bool
+	NoSchema, NoData, NoStatistics       bool
 	// Sections restores these sections only; empty means all.
 	Sections []archive.Section
+	// Schemas restores what is in these schemas only; ExcludeSchemas leaves what
+	// is in those out. All names are exact.
+	Schemas, ExcludeSchemas []string
+	// Tables restores these tables, views and sequences with their rows, Indexes
+	// these indexes, Functions these functions, named as in the table of contents
+	// (name(argument types)), and Triggers these triggers ("table trigger").
+	// Where any is given, nothing else is restored but what belongs to these:
+	// privileges, comments, security labels and statistics.
+	Tables, Indexes, Functions, Triggers []string
+	// StrictNames makes each name in Schemas, Tables, Indexes, Functions and
+	// Triggers that selects nothing an error.
+	StrictNames bool
+	// List restores the entries with these dump IDs only, in this order; nil means
+	// all, in the order of the archive. ReadList reads it from a file.
+	List []int
+	// NoOwner and NoPrivileges leave ALTER … OWNER and GRANTs out.
+	NoOwner, NoPrivileges bool
+	// These leave the objects out that they name.
+	NoComments, NoPolicies, NoPublications, NoSubscriptions, NoSecurityLabels bool
+	// NoTablespaces and NoTableAccessMethod create everything in the target's
+	// default tablespace, with its default access method.
+	NoTablespaces, NoTableAccessMethod bool
 	// Clean drops objects first, with IF EXISTS if IfExists.
 	Clean, IfExists bool
+	// Create creates the database the archive is of and restores into that one;
+	// the target's database is only where it is created from. With Clean, the
+	// database as a whole is dropped first.
+	Create bool
 	// Role is set on every connection with SET ROLE.
 	Role string
 	// Logger hears what a user of -v wants to know, a line an object; nil discards.

@@ -31,10 +31,11 @@ func Run(ctx context.Context, target *pgx.ConnConfig, src Source, opts Options) 
 	if err != nil {
 		return nil, err
 	}
+	opts.ExitOnError = opts.ExitOnError || opts.transactional()
 	r := &run{
 		target: target, src: src, opts: opts, plan: plan, log: opts.Logger,
 		report: &Report{Failed: []*StepError{}, Skipped: []Skipped{}, Warnings: []string{}}, created: make(map[int]bool),
-		spans: make(map[Stage]*span),
+		missing: make(map[int]bool), told: make(map[int]bool), spans: make(map[Stage]*span),
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -63,6 +64,8 @@ type run struct {
 	mu      sync.Mutex
 	report  *Report
 	created map[int]bool // dump IDs of tables this run has created
+	missing map[int]bool // dump IDs of tables that could not be created
+	told    map[int]bool // dump IDs of data that was skipped and is in the report
 	spans   map[Stage]*span
 }
 
@@ -83,10 +86,19 @@ func (r *run) all(ctx context.Context) error {
 	}
 	defer leader.close()
 	r.expect()
-	for _, stage := range []Stage{StageDrop, StagePreData} {
-		if err := r.serial(ctx, leader, stage); err != nil {
+	if err := r.database(ctx, leader); err != nil {
+		return err
+	}
+	if r.opts.transactional() {
+		return r.transactions(ctx, leader)
+	}
+	if r.plan.Database == "" { // otherwise it was dropped as a whole
+		if err := r.serial(ctx, leader, StageDrop); err != nil {
 			return err
 		}
+	}
+	if err := r.serial(ctx, leader, StagePreData); err != nil {
+		return err
 	}
 	leader.data = true
 	if err := leader.setMonetary(ctx); err != nil {
@@ -122,7 +134,7 @@ func (r *run) expect() {
 	for i := range r.plan.Steps {
 		s := &r.plan.Steps[i]
 		switch s.Stage {
-		case StageDrop, StagePreData, StagePrivileges: // no tasks of their own
+		case StageDrop, StageCreate, StagePreData, StagePrivileges: // no tasks of their own
 		case StageData, StagePostData, StageRefresh:
 			if s.Entry.Kind != "SEQUENCE SET" {
 				tasks++
@@ -218,6 +230,9 @@ func (r *run) parallel(ctx context.Context, pool chan *worker, of ...Stage) erro
 // step runs one step of a parallel stage.
 func (r *run) step(ctx context.Context, w *worker, i int) error {
 	s := &r.plan.Steps[i]
+	if r.skip(s) {
+		return nil
+	}
 	task := r.opts.Progress.StartSized(string(s.Stage), quote.Qualified(s.Entry.Namespace, s.Entry.Tag), r.expected(s))
 	var errs []*StepError
 	switch s.Action {
@@ -246,6 +261,24 @@ func (r *run) step(ctx context.Context, w *worker, i int) error {
 	}
 	task.Done(err)
 	return r.record(i, errs)
+}
+
+// skip reports whether a step is not to be tried because its table could not be
+// created.
+func (r *run) skip(s *Step) bool {
+	if !r.opts.NoDataForFailedTables || s.Entry.Kind != "TABLE DATA" || len(s.Entry.After) == 0 {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.missing[s.Entry.After[0]] {
+		return false
+	}
+	if !r.told[s.Entry.ID] {
+		r.told[s.Entry.ID] = true
+		r.report.Skipped = append(r.report.Skipped, Skipped{s.Entry.Kind, describe(s.Entry), "the table could not be created"})
+	}
+	return true
 }
 
 // deadlocks is how often a definition is tried again that lost to another one

@@ -54,6 +54,9 @@ func (p *Plan) script(b *bytes.Buffer, s *Step) {
 	for _, sql := range s.Setup {
 		b.WriteString(sql + "\n")
 	}
+	for _, sql := range s.Enter {
+		b.WriteString(sql + "\n")
+	}
 	switch s.Action {
 	case ActionCopy, ActionInsert:
 		if sql := strings.TrimSuffix(s.SQL, ";"); sql != "" {

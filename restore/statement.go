@@ -40,7 +40,7 @@ func alterOwner(e *archive.Entry) (string, error) {
 		return "", nil
 	}
 	switch e.Kind {
-	case "COLLATION", "CONVERSION", "DOMAIN", "FOREIGN TABLE", "MATERIALIZED VIEW", "SEQUENCE", "STATISTICS", "TABLE",
+	case "COLLATION", "CONVERSION", "DATABASE", "DOMAIN", "FOREIGN TABLE", "MATERIALIZED VIEW", "SEQUENCE", "STATISTICS", "TABLE",
 		"TEXT SEARCH DICTIONARY", "TEXT SEARCH CONFIGURATION", "TYPE", "VIEW", "PROCEDURAL LANGUAGE", "SCHEMA",
 		"EVENT TRIGGER", "FOREIGN DATA WRAPPER", "SERVER", "PUBLICATION", "SUBSCRIPTION":
 		return fmt.Sprintf("ALTER %s %s OWNER TO %s;", e.Kind, quote.Qualified(e.Namespace, e.Tag), quote.Ident(e.Owner)), nil
@@ -70,8 +70,9 @@ func largeObjectOwner(oid, owner string) string {
 func (p *planner) drops() {
 	for i := len(p.entries) - 1; i >= 0; i-- {
 		e := &p.entries[i]
-		if !p.wanted[i] || strings.TrimSpace(e.Drop) == "" {
-			continue
+		database := e.Kind == "DATABASE" || e.Kind == "DATABASE PROPERTIES"
+		if !p.wanted[i] || strings.TrimSpace(e.Drop) == "" || p.opts.Create && !database {
+			continue // we are in another database than the one to be created
 		}
 		s := Step{Stage: StageDrop, Entry: e}
 		if p.schemaPath && e.Namespace != "" {
@@ -128,8 +129,8 @@ func ifExists(kind, drop string) (string, bool) {
 	if alter {
 		drop = "ALTER TABLE IF EXISTS" + rest
 	}
-	if kind == "DEFAULT" || strings.HasPrefix(drop, "CREATE OR REPLACE VIEW") {
-		return drop, true // there is no DROP DEFAULT IF EXISTS, nor a need for it
+	if kind == "DEFAULT" || kind == "DATABASE PROPERTIES" || strings.HasPrefix(drop, "CREATE OR REPLACE VIEW") {
+		return drop, true // no IF EXISTS is needed, or none possible
 	}
 	mark := "DROP " + kind
 	switch kind {

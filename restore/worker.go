@@ -23,6 +23,7 @@ type worker struct {
 	conn *pgx.Conn // nil when there is none
 	data bool      // loads data, and so wants the source's lc_monetary
 	had  bool      // there was a connection once
+	tx   bool      // steps are run in a transaction that is begun and committed around them
 }
 
 // pgconn returns the connection, which connect has made.

@@ -15,6 +15,7 @@ import (
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
 	"github.com/pghaul/pghaul/dump"
+	"github.com/pghaul/pghaul/restore"
 )
 
 type dumpFlags struct {
@@ -33,6 +34,8 @@ type dumpFlags struct {
 	onConflict    bool
 	floatDigits   string
 	restrictKey   string
+	script        restore.Options
+	sessionOwner  bool
 	plain         bool // SQL instead of an archive
 }
 
@@ -66,7 +69,6 @@ func (o *dumpFlags) addFlags(cmd *cobra.Command, g *globals) {
 	f.StringVarP(&o.format, "format", "F", "d", "`FORMAT`: d, a directory archive, or p, a plain SQL script for psql")
 	f.IntVarP(&o.Jobs, "jobs", "j", 2, "read tables on `N` connections")
 	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`METHOD[:LEVEL]`: zstd, lz4, gzip or none; 0 to 9 is gzip")
-	f.StringVar(&o.restrictKey, "restrict-key", "", "`KEY` that guards the script of -Fp; a random one by default")
 	f.BoolVar(&o.NoSync, "no-sync", false, "do not wait for the files to reach the disk")
 	f.StringVar(&o.lockTimeout, "lock-wait-timeout", "", "fail when a table lock takes longer than `TIME`: ms, or with a unit (5s)")
 	addReportFlag(f, g)
@@ -109,10 +111,13 @@ func (o *dumpFlags) addFlags(cmd *cobra.Command, g *globals) {
 	f.StringVar(&o.floatDigits, "extra-float-digits", "", "write floating-point numbers with `N`, -15 to 3, extra digits")
 	f.BoolVar(&o.Deferrable, "serializable-deferrable", false, "wait for a snapshot without anomalies of running transactions")
 
+	script := newGroup("How to write the script of -Fp; without effect on an archive")
+	o.addScriptFlags(script.flags)
+
 	conn := newGroup("Connection options")
 	o.conn.AddFlags(conn.flags)
 	conn.flags.StringVar(&o.Role, "role", "", "SET ROLE `NAME` on every connection")
-	addGroups(cmd, out, what, rows, conn)
+	addGroups(cmd, out, what, rows, script, conn)
 
 	alias(cmd.Flags(), "blobs", "large-objects")
 	alias(cmd.Flags(), "no-blobs", "no-large-objects")
@@ -137,6 +142,10 @@ func (o *dumpFlags) check(args []string) error {
 		return usagef("-j/--jobs must be 1 or more")
 	case o.Select.SchemaOnly && o.Select.DataOnly:
 		return usagef("-s/--schema-only and -a/--data-only contradict each other")
+	case o.script.Clean && o.Select.DataOnly:
+		return usagef("-c/--clean and -a/--data-only contradict each other")
+	case o.script.IfExists && !o.script.Clean:
+		return usagef("--if-exists needs -c/--clean")
 	case o.Select.LargeObjects && o.Select.NoLargeObjects:
 		return usagef("-b/--large-objects and -B/--no-large-objects contradict each other")
 	}
@@ -185,6 +194,8 @@ func (o *dumpFlags) checkRows() (err error) {
 		return usagef("--rows-per-insert must be 1 or more")
 	case o.onConflict && !o.inserts && !o.columnInserts && o.rowsPerInsert == 0:
 		return usagef("--on-conflict-do-nothing needs --inserts, --column-inserts or --rows-per-insert")
+	case o.sessionOwner && o.plain:
+		return usagef("--use-set-session-authorization is an option of pg_dump that pghaul does not have: %s", whyAlterOwner)
 	case o.restrictKey != "" && !o.plain:
 		return usagef("--restrict-key is for -Fp only")
 	}

@@ -9,21 +9,12 @@ type pgOption struct {
 	// idle options pass without effect, with the reason in the comment of their
 	// table; the others are refused by name.
 	idle bool
+	note string // why it is refused; "" if it is not built yet
 }
 
 // dumpOptions are the options of pg_dump 18 that have no flag of their own.
-// Those that are idle have no effect on an archive in pg_dump either: they are
-// about the script made from it.
 var dumpOptions = []pgOption{
-	{long: "clean", short: "c", idle: true},
-	{long: "create", short: "C", idle: true},
-	{long: "if-exists", idle: true},
 	{long: "no-reconnect", short: "R", idle: true},
-	{long: "superuser", short: "S", arg: true, idle: true},
-	{long: "disable-triggers", idle: true},
-	{long: "use-set-session-authorization", idle: true},
-	{long: "no-tablespaces", idle: true},
-	{long: "no-table-access-method", idle: true},
 
 	{long: "binary-upgrade"},
 	{long: "disable-dollar-quoting"},
@@ -31,42 +22,14 @@ var dumpOptions = []pgOption{
 	{long: "sync-method", arg: true},
 }
 
+const whyAlterOwner = "owners are set with ALTER OWNER, which needs fewer rights"
+
 // restoreOptions are the options of pg_restore 18 that have no flag of their
-// own. The idle ones do nothing there either, or only together with one that
-// is refused.
+// own.
 var restoreOptions = []pgOption{
 	{long: "no-reconnect", short: "R", idle: true},
-	{long: "superuser", short: "S", arg: true, idle: true}, // for --disable-triggers
 
-	{long: "create", short: "C"},
-	{long: "disable-triggers"},
-	{long: "enable-row-security"},
-	{long: "exclude-schema", short: "N", arg: true},
-	{long: "file", short: "f", arg: true},
-	{long: "filter", arg: true},
-	{long: "function", short: "P", arg: true},
-	{long: "index", short: "I", arg: true},
-	{long: "no-data"},
-	{long: "no-data-for-failed-tables"},
-	{long: "no-policies"},
-	{long: "no-publications"},
-	{long: "no-schema"},
-	{long: "no-security-labels"},
-	{long: "no-statistics"},
-	{long: "no-subscriptions"},
-	{long: "no-table-access-method"},
-	{long: "no-tablespaces"},
-	{long: "restrict-key", arg: true},
-	{long: "schema", short: "n", arg: true},
-	{long: "single-transaction", short: "1"},
-	{long: "statistics"},
-	{long: "statistics-only"},
-	{long: "strict-names"},
-	{long: "table", short: "t", arg: true},
-	{long: "transaction-size", arg: true},
-	{long: "trigger", short: "T", arg: true},
-	{long: "use-list", short: "L", arg: true},
-	{long: "use-set-session-authorization"},
+	{long: "use-set-session-authorization", note: whyAlterOwner},
 }
 
 // addPgOptions makes a command know the options, hidden from its help. program
@@ -101,6 +64,9 @@ func (r *refused) Set(string) error {
 	name := "--" + r.option.long
 	if r.option.short != "" {
 		name = "-" + r.option.short + "/" + name
+	}
+	if r.option.note != "" {
+		return usagef("%s is an option of %s that pghaul does not have: %s", name, r.program, r.option.note)
 	}
 	return usagef("%s is not supported yet: it is an option of %s that pghaul does not have", name, r.program)
 }

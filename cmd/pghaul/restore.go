@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -17,11 +19,17 @@ import (
 
 type restoreFlags struct {
 	restore.Options
-	conn     connOptions
-	format   string
-	sections []string
-	list     bool
-	dryRun   bool
+	conn        connOptions
+	format      string
+	sections    []string
+	file        string // SQL script to write
+	restrictKey string
+	useList     string
+	txSize      int
+	statistics  bool
+	list        bool
+	dryRun      bool
+	jobsGiven   bool
 }
 
 func newRestore(g *globals) *cobra.Command {
@@ -29,9 +37,10 @@ func newRestore(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore [flags] -d DBNAME|URL ARCHIVE",
 		Short: "Restore an archive into a database",
-		Long: `restore plays an archive into a database that exists: one that pghaul dump made,
-or a directory archive of pg_dump. It goes on after an error, tells each with
-the object and the statement, and ends with how many there were.
+		Long: `restore plays an archive into a database that exists, or with -C is created: one
+that pghaul dump made, or a directory archive of pg_dump. It goes on after an
+error, tells each with the object and the statement, and ends with how many
+there were. With -f it writes an SQL script instead and needs no server.
 
 The options are pg_restore's. One that pghaul does not have is refused by name.
 
@@ -40,7 +49,13 @@ The options are pg_restore's. One that pghaul does not have is refused by name.
   pghaul restore -j 4 -h db2 -U app -d shop --no-owner -v shop.dump
   pghaul restore --dry-run shop.dump`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error { return runRestore(cmd.Context(), o, g, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.jobsGiven = cmd.Flags().Changed("jobs")
+			if cmd.Flags().Changed("transaction-size") && o.txSize < 1 {
+				return usagef("--transaction-size must be 1 or more")
+			}
+			return runRestore(cmd.Context(), o, g, args)
+		},
 	}
 	o.addFlags(cmd, g)
 	return cmd
@@ -54,6 +69,15 @@ func (o *restoreFlags) addFlags(cmd *cobra.Command, g *globals) {
 	f.BoolVarP(&o.ExitOnError, "exit-on-error", "e", false, "stop at the first error instead of going on")
 	f.BoolVarP(&o.Clean, "clean", "c", false, "drop objects before creating them")
 	f.BoolVar(&o.IfExists, "if-exists", false, "with --clean: do not mind objects that are not there")
+	f.BoolVarP(&o.Create, "create", "C", false, "create the archive's database, connected to -d's, and restore into it")
+	f.BoolVarP(&o.SingleTransaction, "single-transaction", "1", false, "restore all or nothing, on one connection")
+	f.IntVar(&o.txSize, "transaction-size", 0, "commit after every `N` steps, on one connection, and stop at an error")
+	f.BoolVar(&o.NoDataForFailedTables, "no-data-for-failed-tables", false, "load no rows into tables that could not be created")
+	f.BoolVar(&o.DisableTriggers, "disable-triggers", false, "with rows only: switch triggers off while a table loads")
+	f.StringVarP(&o.Superuser, "superuser", "S", "", "with --disable-triggers: do so as `NAME`")
+	f.BoolVar(&o.RowSecurity, "enable-row-security", false, "load under row-level security")
+	f.StringVarP(&o.file, "file", "f", "", "write an SQL script for psql to `FILE`, - for stdout, instead")
+	f.StringVar(&o.restrictKey, "restrict-key", "", "`KEY` that guards the script of -f; a random one by default")
 	f.BoolVarP(&o.list, "list", "l", false, "print the archive's table of contents and exit")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the statements that would run and exit")
 	addReportFlag(f, g)
@@ -63,9 +87,29 @@ func (o *restoreFlags) addFlags(cmd *cobra.Command, g *globals) {
 	f.BoolVarP(&o.SchemaOnly, "schema-only", "s", false, "definitions only, no rows")
 	f.BoolVarP(&o.DataOnly, "data-only", "a", false, "rows only, no definitions")
 	f.StringArrayVar(&o.sections, "section", nil, "only this `SECTION`: pre-data, data or post-data; may be repeated")
+	f.BoolVar(&o.StatisticsOnly, "statistics-only", false, "the planner's statistics only")
+	f.BoolVar(&o.NoSchema, "no-schema", false, "no definitions")
+	f.BoolVar(&o.NoData, "no-data", false, "no rows")
+	f.BoolVar(&o.NoStatistics, "no-statistics", false, "no statistics of the planner")
+	f.BoolVar(&o.statistics, "statistics", false, "statistics of the planner, which is the default")
+	f.StringArrayVarP(&o.Schemas, "schema", "n", nil, "only what is in schema `NAME`")
+	f.StringArrayVarP(&o.ExcludeSchemas, "exclude-schema", "N", nil, "nothing that is in schema `NAME`")
+	f.StringArrayVarP(&o.Tables, "table", "t", nil, "only table, view or sequence `NAME`")
+	f.StringArrayVarP(&o.Indexes, "index", "I", nil, "only index `NAME`")
+	f.StringArrayVarP(&o.Functions, "function", "P", nil, "only function `NAME(TYPES)`")
+	f.StringArrayVarP(&o.Triggers, "trigger", "T", nil, "only trigger `NAME`, given as \"TABLE TRIGGER\"")
+	f.Var(&ruleFiles{rule: o.rule}, "filter", "select by the rules in `FILE`, - for stdin")
+	f.BoolVar(&o.StrictNames, "strict-names", false, "fail when a name given selects nothing")
+	f.StringVarP(&o.useList, "use-list", "L", "", "only what `FILE`, made with -l, lists, in its order")
 	f.BoolVarP(&o.NoOwner, "no-owner", "O", false, "leave owners as they come")
 	f.BoolVarP(&o.NoPrivileges, "no-privileges", "x", false, "no GRANT and REVOKE")
 	f.BoolVar(&o.NoComments, "no-comments", false, "no comments")
+	f.BoolVar(&o.NoPolicies, "no-policies", false, "no row-level-security policies")
+	f.BoolVar(&o.NoPublications, "no-publications", false, "no publications")
+	f.BoolVar(&o.NoSubscriptions, "no-subscriptions", false, "no subscriptions")
+	f.BoolVar(&o.NoSecurityLabels, "no-security-labels", false, "no security labels")
+	f.BoolVar(&o.NoTablespaces, "no-tablespaces", false, "everything in the default tablespace")
+	f.BoolVar(&o.NoTableAccessMethod, "no-table-access-method", false, "all tables with the default access method")
 
 	conn := newGroup("Connection options")
 	o.conn.AddFlags(conn.flags)
@@ -84,14 +128,37 @@ func (o *restoreFlags) check(args []string) error {
 		return usagef("too many arguments: one archive at a time")
 	case o.Jobs < 1:
 		return usagef("-j/--jobs must be 1 or more")
-	case o.SchemaOnly && o.DataOnly:
-		return usagef("-s/--schema-only and -a/--data-only contradict each other")
-	case o.Clean && o.DataOnly:
-		return usagef("-c/--clean and -a/--data-only contradict each other")
 	case o.IfExists && !o.Clean:
 		return usagef("--if-exists needs -c/--clean")
-	case o.conn.dbname == "" && !o.list && !o.dryRun:
-		return usagef("-d is missing: the database to restore into")
+	case o.conn.dbname == "" && o.file == "" && !o.list && !o.dryRun:
+		return usagef("-d is missing, the database to restore into, or -f, the SQL script to write")
+	}
+	for _, pair := range []struct {
+		both          bool
+		first, second string
+	}{
+		{o.conn.dbname != "" && o.file != "", "-d/--dbname", "-f/--file"},
+		{o.conn.dbname != "" && o.restrictKey != "", "-d/--dbname", "--restrict-key"},
+		{o.SchemaOnly && o.DataOnly, "-s/--schema-only", "-a/--data-only"},
+		{o.SchemaOnly && o.StatisticsOnly, "-s/--schema-only", "--statistics-only"},
+		{o.DataOnly && o.StatisticsOnly, "-a/--data-only", "--statistics-only"},
+		{o.SchemaOnly && o.NoSchema, "-s/--schema-only", "--no-schema"},
+		{o.DataOnly && o.NoData, "-a/--data-only", "--no-data"},
+		{o.StatisticsOnly && o.NoStatistics, "--statistics-only", "--no-statistics"},
+		{o.statistics && o.NoStatistics, "--statistics", "--no-statistics"},
+		{o.statistics && o.SchemaOnly, "-s/--schema-only", "--statistics"},
+		{o.statistics && o.DataOnly, "-a/--data-only", "--statistics"},
+		{o.Clean && o.DataOnly, "-c/--clean", "-a/--data-only"},
+		{o.Create && o.SingleTransaction, "-C/--create", "-1/--single-transaction"},
+		{o.txSize > 0 && o.SingleTransaction, "-1/--single-transaction", "--transaction-size"},
+		{o.jobsGiven && o.Jobs > 1 && o.SingleTransaction, "-1/--single-transaction", "-j/--jobs"},
+	} {
+		if pair.both {
+			return usagef("%s and %s contradict each other", pair.first, pair.second)
+		}
+	}
+	if o.TransactionSize = o.txSize; o.txSize > 0 || o.SingleTransaction {
+		o.Jobs = 1
 	}
 	switch o.format {
 	case "", "d", "directory":
@@ -105,12 +172,42 @@ func (o *restoreFlags) check(args []string) error {
 	return err
 }
 
+// rule adds a rule of a filter file.
+func (o *restoreFlags) rule(command, what, name string) error {
+	into := map[string]*[]string{
+		"include schema": &o.Schemas, "exclude schema": &o.ExcludeSchemas, "include table": &o.Tables,
+		"include index": &o.Indexes, "include function": &o.Functions, "include trigger": &o.Triggers,
+	}[command+" "+what]
+	if into == nil {
+		return fmt.Errorf("%q cannot be used with %s", what, command)
+	}
+	*into = append(*into, name)
+	return nil
+}
+
+// readList reads the file of -L.
+func (o *restoreFlags) readList(g *globals) (err error) {
+	if o.useList == "" {
+		return nil
+	}
+	f, err := os.Open(o.useList)
+	if err != nil {
+		return fmt.Errorf("-L/--use-list: %w", err)
+	}
+	defer func() { err = cmpErr(err, f.Close()) }()
+	var ignored []string
+	if o.List, ignored, err = restore.ReadList(f, o.useList); err != nil {
+		return err
+	}
+	for _, line := range ignored {
+		g.warn("%s: line ignored: %s", o.useList, line)
+	}
+	return nil
+}
+
 func runRestore(ctx context.Context, o *restoreFlags, g *globals, args []string) (err error) {
 	if err := o.check(args); err != nil {
 		return err
-	}
-	if o.list {
-		return runList(ctx, &listFlags{format: "text"}, g, args)
 	}
 	rep, err := g.openReport("restore")
 	if err != nil {
@@ -126,14 +223,34 @@ func (o *restoreFlags) restore(ctx context.Context, g *globals, path string) (r 
 		return nil, err
 	}
 	defer func() { err = cmpErr(err, in.Close()) }()
+	if err := o.readList(g); err != nil {
+		return nil, err
+	}
 	source := restore.FromArchive(in)
-	if o.dryRun {
+	switch {
+	case o.list:
+		entries, err := restore.Select(source, o.Options)
+		if err != nil {
+			return nil, err
+		}
+		return nil, toFile(g.stdout, o.file, func(w io.Writer) error { return archive.WriteEntries(w, in, entries) })
+	case o.file != "":
+		o.Logger = g.log
+		return nil, toFile(g.stdout, o.file, func(w io.Writer) error {
+			return restore.WriteScript(ctx, w, source, o.Options, restrictKey(o.restrictKey))
+		})
+	case o.dryRun:
 		plan, err := restore.NewPlan(source, o.Options)
 		if err == nil {
 			_, err = plan.WriteTo(g.stdout)
 		}
 		return nil, err
 	}
+	return o.run(ctx, g, source)
+}
+
+// run restores into a database.
+func (o *restoreFlags) run(ctx context.Context, g *globals, source restore.Source) (*restore.Report, error) {
 	target, err := o.conn.endpoint(ctx, g.terminal)
 	if err != nil {
 		return nil, err
@@ -141,7 +258,7 @@ func (o *restoreFlags) restore(ctx context.Context, g *globals, path string) (r 
 	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "restoring")
 	defer front.Stop()
 	o.Logger, o.Progress = g.log, front.Tracker
-	r, err = restore.Run(ctx, target.config, source, o.Options)
+	r, err := restore.Run(ctx, target.config, source, o.Options)
 	front.Stop()
 	if r != nil {
 		g.tellRestore(r, err)

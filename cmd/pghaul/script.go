@@ -11,11 +11,27 @@ import (
 	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/spf13/pflag"
 
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
 	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/restore"
 )
+
+// addScriptFlags adds pg_dump's flags that shape a script. They have no effect on
+// an archive, whose script or restore they shape later.
+func (o *dumpFlags) addScriptFlags(f *pflag.FlagSet) {
+	f.BoolVarP(&o.script.Clean, "clean", "c", false, "drop objects before creating them")
+	f.BoolVar(&o.script.IfExists, "if-exists", false, "with --clean: do not mind objects that are not there")
+	f.BoolVarP(&o.script.Create, "create", "C", false, "create the database and connect to it")
+	f.BoolVar(&o.script.NoTablespaces, "no-tablespaces", false, "everything in the default tablespace")
+	f.BoolVar(&o.script.NoTableAccessMethod, "no-table-access-method", false, "all tables with the default access method")
+	f.BoolVar(&o.script.DisableTriggers, "disable-triggers", false, "with rows only: switch triggers off while a table loads")
+	f.StringVarP(&o.script.Superuser, "superuser", "S", "", "with --disable-triggers: do so as `NAME`")
+	f.BoolVar(&o.sessionOwner, "use-set-session-authorization", false, "not supported with -Fp")
+	f.Lookup("use-set-session-authorization").Hidden = true
+	f.StringVar(&o.restrictKey, "restrict-key", "", "`KEY` that guards the script; a random one by default")
+}
 
 // writeScript dumps a database as an SQL script.
 func (o *dumpFlags) writeScript(ctx context.Context, g *globals, source *pgx.ConnConfig) error {
@@ -24,7 +40,8 @@ func (o *dumpFlags) writeScript(ctx context.Context, g *globals, source *pgx.Con
 		return err
 	}
 	defer l.Close()
-	opts := restore.Options{NoOwner: o.NoOwner, Logger: g.log}
+	opts := o.script
+	opts.NoOwner, opts.Logger = o.NoOwner, g.log
 	if err := toFile(g.stdout, o.Dir, func(w io.Writer) error {
 		return restore.WriteScript(ctx, w, l, opts, restrictKey(o.restrictKey))
 	}); err != nil {

@@ -24,7 +24,7 @@ func addSelection(f *pflag.FlagSet, s *catalog.Selection) {
 	f.StringArrayVar(&s.TablesAndChildren, "table-and-children", nil, "like -t, with partitions and children")
 	f.StringArrayVar(&s.ExcludeTablesAndChildren, "exclude-table-and-children", nil, "like -T, with partitions and children")
 	f.StringArrayVar(&s.ExcludeTableDataAndChildren, "exclude-table-data-and-children", nil, "like --exclude-table-data, with partitions and children")
-	f.Var(&filterFiles{selection: s}, "filter", "select by the rules in `FILE`, - for stdin")
+	f.Var(&ruleFiles{rule: s.AddRule}, "filter", "select by the rules in `FILE`, - for stdin")
 	f.BoolVar(&s.StrictNames, "strict-names", false, "fail when a pattern of -n, -t or -e matches nothing")
 }
 
@@ -42,20 +42,20 @@ func parseSections(names []string) ([]archive.Section, error) {
 	return out, nil
 }
 
-// filterFiles is the value of --filter: each use adds a file's rules.
-type filterFiles struct {
-	selection *catalog.Selection
-	names     string
+// ruleFiles is the value of --filter: each use reads a file's rules.
+type ruleFiles struct {
+	rule  func(command, what, pattern string) error
+	names string
 }
 
 // String implements pflag.Value.
-func (f *filterFiles) String() string { return f.names }
+func (f *ruleFiles) String() string { return f.names }
 
 // Type implements pflag.Value.
-func (f *filterFiles) Type() string { return "FILE" }
+func (f *ruleFiles) Type() string { return "FILE" }
 
 // Set implements pflag.Value.
-func (f *filterFiles) Set(name string) (err error) {
+func (f *ruleFiles) Set(name string) (err error) {
 	f.names = name
 	var r io.ReadCloser = os.Stdin
 	if name != "-" {
@@ -64,7 +64,7 @@ func (f *filterFiles) Set(name string) (err error) {
 		}
 		defer func() { err = errors.Join(err, r.Close()) }()
 	}
-	if err := f.selection.ReadFilter(r, name); err != nil {
+	if err := catalog.ReadRules(r, name, f.rule); err != nil {
 		return usagef("%v", err)
 	}
 	return nil

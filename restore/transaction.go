@@ -1,0 +1,146 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pghaul/pghaul/internal/pg"
+	"github.com/pghaul/pghaul/internal/quote"
+)
+
+// transactional reports whether steps share transactions.
+func (o Options) transactional() bool { return o.SingleTransaction || o.TransactionSize > 0 }
+
+// database creates the database to restore into, if that is asked for, and
+// connects to it. One that is there but could not be dropped is left alone. One
+// that was not to be dropped is restored into, as pg_restore does.
+func (r *run) database(ctx context.Context, w *worker) error {
+	if r.plan.Database == "" {
+		return nil
+	}
+	if err := r.serial(ctx, w, StageDrop); err != nil {
+		return err
+	}
+	for _, e := range r.report.Failed {
+		if pg.Code(e) != "3D000" { // there is no such database
+			return e
+		}
+	}
+	if err := r.serial(ctx, w, StageCreate); err != nil {
+		return err
+	}
+	w.close()
+	r.target = r.target.Copy()
+	r.target.Database = r.plan.Database
+	err := w.connect(ctx)
+	if n := len(r.report.Failed); err != nil && n > 0 {
+		return r.report.Failed[n-1] // which is why
+	}
+	return err
+}
+
+// A tally is what a report says was done.
+type tally struct {
+	restored    int
+	rows, bytes int64
+}
+
+// transactions runs all steps in order on one connection, in a transaction or,
+// with a transaction size, in several. A failure ends the run, and nothing of
+// its transaction stays in the target or in the report.
+func (r *run) transactions(ctx context.Context, w *worker) (err error) {
+	w.data = true
+	if err := w.setMonetary(ctx); err != nil {
+		return fmt.Errorf("set up target session: %w", err)
+	}
+	var kept tally
+	defer func() {
+		if err != nil {
+			r.report.Restored, r.report.Rows, r.report.Bytes = kept.restored, kept.rows, kept.bytes
+		}
+	}()
+	if err := exec(ctx, w.pgconn(), "BEGIN"); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	w.tx = true
+	defer func() {
+		w.tx = false
+		w.abandon() // which rolls back what is not committed
+	}()
+	for i := 0; i < len(r.plan.Steps); {
+		n := r.batch(i)
+		if n == 0 { // done by database
+			i++
+			continue
+		}
+		if err := r.together(ctx, w, i, n); err != nil {
+			return err
+		}
+		i += n
+		if size := r.opts.TransactionSize; size == 0 || i == len(r.plan.Steps) {
+			continue
+		}
+		if err := commit(ctx, w); err != nil {
+			return err
+		}
+		kept = tally{r.report.Restored, r.report.Rows, r.report.Bytes}
+		if err := exec(ctx, w.pgconn(), "BEGIN"); err != nil {
+			return fmt.Errorf("begin: %w", err)
+		}
+	}
+	return commit(ctx, w)
+}
+
+// batch returns how many steps from i on share a transaction.
+func (r *run) batch(i int) int {
+	steps := r.plan.Steps
+	if s := &steps[i]; r.plan.Database != "" && (s.Stage == StageDrop || s.Stage == StageCreate) {
+		return 0
+	}
+	if r.opts.TransactionSize > 0 {
+		return min(r.opts.TransactionSize, len(steps)-i)
+	}
+	return len(steps) - i
+}
+
+// together runs n steps in the transaction that is under way.
+func (r *run) together(ctx context.Context, w *worker, i, n int) error {
+	for end := i + n; i < end; {
+		stage := r.plan.Steps[i].Stage
+		var sql []int // a run of steps that can be sent one after the other
+		for i < end && r.plan.Steps[i].Action == ActionSQL && r.plan.Steps[i].Stage == stage {
+			sql = append(sql, i)
+			i++
+		}
+		r.opts.Progress.Phase(string(stage))
+		over := r.time(stage)
+		var err error
+		if len(sql) > 0 {
+			err = r.definitions(ctx, w, sql)
+		} else {
+			err = r.step(ctx, w, i)
+			i++
+		}
+		over()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// definitions runs steps that are SQL in the transaction that is under way.
+func (r *run) definitions(ctx context.Context, w *worker, steps []int) error {
+	return r.statements(ctx, w, steps, func(i int, errs []*StepError) error {
+		switch s := &r.plan.Steps[i]; {
+		case s.Entry.Kind == "SEQUENCE SET":
+		case s.Stage == StageData, s.Stage == StagePostData, s.Stage == StageRefresh:
+			var failed error
+			if len(errs) > 0 {
+				failed = errs[0]
+			}
+			r.opts.Progress.StartSized(string(s.Stage), quote.Qualified(s.Entry.Namespace, s.Entry.Tag), 0).Done(failed)
+		}
+		return r.record(i, errs)
+	})
+}
