@@ -16,10 +16,16 @@ type message struct {
 	last bool
 }
 
-func messages(plan *Plan, steps []int) []message {
+// messages returns the texts of steps. In a transaction, each step that drops
+// something is in a savepoint.
+func messages(plan *Plan, steps []int, tx bool) []message {
 	var all []message
 	for _, i := range steps {
 		s := &plan.Steps[i]
+		guarded := tx && s.Stage == StageDrop
+		if guarded {
+			all = append(all, message{step: i, sql: "SAVEPOINT " + savepoint})
+		}
 		for _, sql := range s.Setup {
 			all = append(all, message{step: i, sql: sql})
 		}
@@ -29,16 +35,21 @@ func messages(plan *Plan, steps []int) []message {
 		for _, sql := range s.Finish {
 			all = append(all, message{step: i, sql: sql})
 		}
+		if guarded {
+			all = append(all, message{step: i, sql: "RELEASE SAVEPOINT " + savepoint})
+		}
 		all[len(all)-1].last = true
 	}
 	return all
 }
 
+const savepoint = "pghaul"
+
 // statements runs the statements of steps in order and calls done after each
 // step with what was refused of it. An error means that done returned it, or
 // that the connection is lost.
 func (r *run) statements(ctx context.Context, w *worker, steps []int, done func(int, []*StepError) error) error {
-	all := messages(r.plan, steps)
+	all := messages(r.plan, steps, w.tx)
 	flight := maxFlight
 	if r.opts.ExitOnError && !w.tx {
 		flight = 1 // nothing may be run after what failed; in a transaction nothing is
@@ -46,6 +57,7 @@ func (r *run) statements(ctx context.Context, w *worker, steps []int, done func(
 	sent, received, announced := 0, 0, -1
 	var errs []*StepError
 	var definition error // why the step's own definition was refused
+	var stop error       // what done has returned
 	next := func() (string, bool) {
 		if sent == len(all) {
 			return "", false
@@ -61,6 +73,9 @@ func (r *run) statements(ctx context.Context, w *worker, steps []int, done func(
 	err := pipeline(ctx, w.pgconn(), flight, next, func(_ int64, refused error) error {
 		m := all[received]
 		received++
+		if stop != nil {
+			return stop // it was under way already, in a transaction that is no more
+		}
 		s := &r.plan.Steps[m.step]
 		if m.main {
 			definition = refused
@@ -68,8 +83,9 @@ func (r *run) statements(ctx context.Context, w *worker, steps []int, done func(
 		}
 		if refused != nil && (m.main || worth(definition)) {
 			errs = append(errs, r.failure(s, m.sql, refused))
-			if r.opts.ExitOnError && (w.tx || s.Stage != StageDrop) {
-				return done(m.step, errs)
+			if r.opts.ExitOnError && s.Stage != StageDrop {
+				stop = done(m.step, errs)
+				return stop
 			}
 		}
 		if !m.last {
@@ -77,7 +93,8 @@ func (r *run) statements(ctx context.Context, w *worker, steps []int, done func(
 		}
 		failed := errs
 		errs, definition = nil, nil
-		return done(m.step, failed)
+		stop = done(m.step, failed)
+		return stop
 	})
 	if lost, ok := errors.AsType[*lostError](err); ok {
 		w.abandon()
@@ -140,21 +157,7 @@ func worth(definition error) bool {
 // object with it: an index of a partition goes with its parent's.
 func (r *run) drop(ctx context.Context, w *worker, steps []int) error {
 	for again := false; len(steps) > 0; again = true {
-		var held []int
-		err := r.statements(ctx, w, steps, func(i int, errs []*StepError) error {
-			code := ""
-			if len(errs) > 0 {
-				code = pg.Code(errs[len(errs)-1])
-			}
-			switch {
-			case (code == "2BP01" || code == "42P16") && (!again || len(steps) > 1):
-				held = append(held, i)
-				return nil
-			case missing(code) && (again || r.opts.IfExists):
-				return r.record(i, nil)
-			}
-			return r.record(i, errs)
-		})
+		held, err := r.drops(ctx, w, steps, again)
 		if err != nil {
 			return err
 		}
@@ -164,6 +167,43 @@ func (r *run) drop(ctx context.Context, w *worker, steps []int) error {
 		steps = held
 	}
 	return nil
+}
+
+// drops runs steps that drop objects and returns those that are to be tried
+// again.
+func (r *run) drops(ctx context.Context, w *worker, steps []int, again bool) (held []int, err error) {
+	hold := !again || len(steps) > 1
+	for len(steps) > 0 {
+		var rest []int // came after one that was refused in the same transaction
+		refused := false
+		err := r.statements(ctx, w, steps, func(i int, errs []*StepError) error {
+			code := ""
+			if len(errs) > 0 {
+				code, refused = pg.Code(errs[len(errs)-1]), true
+			}
+			switch {
+			case code == "25P02": // the transaction is aborted
+				rest = append(rest, i)
+				return nil
+			case (code == "2BP01" || code == "42P16") && hold:
+				held = append(held, i)
+				return nil
+			case missing(code) && (again || r.opts.IfExists):
+				return r.record(i, nil)
+			}
+			return r.record(i, errs)
+		})
+		if err != nil {
+			return nil, err
+		}
+		if w.tx && refused {
+			if err := exec(ctx, w.pgconn(), "ROLLBACK TO SAVEPOINT "+savepoint+"; RELEASE SAVEPOINT "+savepoint); err != nil {
+				return nil, fmt.Errorf("roll back: %w", err)
+			}
+		}
+		steps = rest
+	}
+	return held, nil
 }
 
 // missing says whether a statement was refused because its object is not there.

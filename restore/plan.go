@@ -253,10 +253,10 @@ func (p *planner) steps() error {
 func (p *planner) stage(i int, late bool) Stage {
 	e := &p.entries[i]
 	switch {
-	case e.Kind == "DATABASE", e.Kind == "DATABASE PROPERTIES":
-		return StageCreate
 	case isACL(e):
 		return StagePrivileges
+	case e.Kind == "DATABASE", e.Kind == "DATABASE PROPERTIES", satellite(e) && strings.HasPrefix(e.Tag, "DATABASE "):
+		return StageCreate
 	case e.Kind == "EVENT TRIGGER", e.Kind == "MATERIALIZED VIEW DATA",
 		(e.Kind == "COMMENT" || e.Kind == "SECURITY LABEL") && strings.HasPrefix(e.Tag, "EVENT TRIGGER "),
 		e.Kind == "STATISTICS DATA" && p.sections[i] == archive.SectionPostData:

@@ -21,7 +21,7 @@ type Options struct {
 	// ExitOnError stops at the first failed step instead of going on.
 	ExitOnError bool
 	// SingleTransaction restores all or nothing; TransactionSize commits after
-	// that many steps, if it is not 0. Both imply ExitOnError.
+	// that many steps, if it is not 0, and after each drop. Both imply ExitOnError.
 	SingleTransaction bool
 	TransactionSize   int
 	// NoDataForFailedTables loads no rows into tables that could not be created.

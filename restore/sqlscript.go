@@ -83,7 +83,15 @@ func (s *sqlScript) head() {
 	h := s.src.Header()
 	s.print("--\n-- PostgreSQL database dump\n--\n\n\\restrict " + s.key + "\n\n")
 	s.print("-- Dumped from database version " + quote.Comment(h.ServerVersion) + "\n-- Dumped by pg_dump version " + quote.Comment(h.DumpVersion) + "\n\n")
+	if s.opts.transactional() && s.plan.Database == "" {
+		s.begin()
+	}
 	s.settings()
+}
+
+func (s *sqlScript) begin() {
+	s.print("BEGIN;\n\n")
+	s.begun, s.steps = true, 0
 }
 
 // settings sets up the session.
@@ -139,8 +147,7 @@ func (s *sqlScript) transaction(step *Step) {
 		s.begun = false
 	}
 	if !s.begun {
-		s.print("BEGIN;\n\n")
-		s.begun, s.steps = true, 0
+		s.begin()
 	}
 	s.steps++
 }
@@ -212,7 +219,7 @@ func (s *sqlScript) step(step *Step) error {
 	for _, sql := range step.Finish {
 		s.print(sql + "\n\n")
 	}
-	if step.Stage == StageCreate {
+	if e.Kind == "DATABASE" || e.Kind == "DATABASE PROPERTIES" {
 		s.connect()
 	}
 	return nil

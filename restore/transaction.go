@@ -53,7 +53,12 @@ func (r *run) transactions(ctx context.Context, w *worker) (err error) {
 	if err := w.setMonetary(ctx); err != nil {
 		return fmt.Errorf("set up target session: %w", err)
 	}
-	var kept tally
+	if r.plan.Database == "" && r.opts.TransactionSize > 0 { // each drop by itself
+		if err := r.serial(ctx, w, StageDrop); err != nil {
+			return err
+		}
+	}
+	kept := tally{restored: r.report.Restored}
 	defer func() {
 		if err != nil {
 			r.report.Restored, r.report.Rows, r.report.Bytes = kept.restored, kept.rows, kept.bytes
@@ -69,7 +74,7 @@ func (r *run) transactions(ctx context.Context, w *worker) (err error) {
 	}()
 	for i := 0; i < len(r.plan.Steps); {
 		n := r.batch(i)
-		if n == 0 { // done by database
+		if n == 0 { // done already
 			i++
 			continue
 		}
@@ -94,7 +99,8 @@ func (r *run) transactions(ctx context.Context, w *worker) (err error) {
 // batch returns how many steps from i on share a transaction.
 func (r *run) batch(i int) int {
 	steps := r.plan.Steps
-	if s := &steps[i]; r.plan.Database != "" && (s.Stage == StageDrop || s.Stage == StageCreate) {
+	single := r.plan.Database == "" && r.opts.TransactionSize == 0
+	if s := &steps[i]; s.Stage == StageCreate || s.Stage == StageDrop && !single {
 		return 0
 	}
 	if r.opts.TransactionSize > 0 {
@@ -115,9 +121,12 @@ func (r *run) together(ctx context.Context, w *worker, i, n int) error {
 		r.opts.Progress.Phase(string(stage))
 		over := r.time(stage)
 		var err error
-		if len(sql) > 0 {
+		switch {
+		case stage == StageDrop:
+			err = r.drop(ctx, w, sql)
+		case len(sql) > 0:
 			err = r.definitions(ctx, w, sql)
-		} else {
+		default:
 			err = r.step(ctx, w, i)
 			i++
 		}
