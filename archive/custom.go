@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -18,9 +17,9 @@ import (
 // in one file. It reads at any place of the file, several at a time.
 type customReader struct {
 	path     string
-	f        *os.File
+	f        io.ReaderAt
 	size     int64
-	remove   bool // the file is a spool of ours
+	close    func() error
 	header   Header
 	entries  []Entry
 	byID     map[int]*Entry
@@ -39,15 +38,11 @@ type customReader struct {
 
 var _ Reader = (*customReader)(nil)
 
-// openCustom reads the table of contents of f, which it owns from then on if
-// it returns no error.
-func openCustom(path string, f *os.File) (*customReader, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("open archive: %w", err)
-	}
+// openCustom reads the table of contents of f, which has size bytes. The Reader's
+// Close calls close.
+func openCustom(path string, f io.ReaderAt, size int64, close func() error) (*customReader, error) {
 	c := &customReader{
-		path: path, f: f, size: info.Size(), byID: make(map[int]*Entry),
+		path: path, f: f, size: size, close: close, byID: make(map[int]*Entry),
 		objects: make(map[uint32]int64), lists: make(map[int][]LargeObject),
 	}
 	t := &tocReader{file: path, more: io.NewSectionReader(f, 0, c.size), custom: true, places: make(map[int]int64)}
@@ -97,15 +92,7 @@ func (c *customReader) Entries() []Entry    { return c.entries }
 func (c *customReader) Manifest() *Manifest { return c.manifest }
 
 // Close closes the file.
-func (c *customReader) Close() error {
-	if err := c.f.Close(); err != nil {
-		return fmt.Errorf("close archive: %w", err)
-	}
-	if c.remove {
-		return removeSpool(c.f)
-	}
-	return nil
-}
+func (c *customReader) Close() error { return c.close() }
 
 // compression is that of the data, as the decoders name it.
 func (c *customReader) compression() Compression {

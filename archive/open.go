@@ -34,7 +34,12 @@ func Open(path string) (Reader, error) {
 		r, err := OpenStream(f, path, "")
 		return r, errors.Join(err, f.Close())
 	}
-	r, err := openFile(path, f)
+	r, err := openFile(path, f, func() error {
+		if err := f.Close(); err != nil {
+			return fmt.Errorf("close archive: %w", err)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -53,26 +58,21 @@ func OpenStream(r io.Reader, name, spool string) (Reader, error) {
 	// Where a file that is open can be removed, nothing is left of it if the
 	// process dies.
 	removed := os.Remove(f.Name()) == nil
-	_, err = io.Copy(f, r)
-	if err != nil {
-		err = fmt.Errorf("copy archive %s into a temporary file: %w", name, err)
-	}
-	var in Reader
-	if err == nil {
-		in, err = openFile(name, f)
-	}
-	if err != nil {
-		err = errors.Join(err, f.Close())
-		if !removed {
-			err = errors.Join(err, removeSpool(f))
+	done := func() error {
+		if err := f.Close(); err != nil {
+			return fmt.Errorf("close archive: %w", err)
 		}
-		return nil, err
+		if removed {
+			return nil
+		}
+		return removeSpool(f)
 	}
-	switch in := in.(type) {
-	case *customReader:
-		in.remove = !removed
-	case *tarReader:
-		in.remove = !removed
+	if _, err := io.Copy(f, r); err != nil {
+		return nil, errors.Join(fmt.Errorf("copy archive %s into a temporary file: %w", name, err), done())
+	}
+	in, err := openFile(name, f, done)
+	if err != nil {
+		return nil, errors.Join(err, done())
 	}
 	return in, nil
 }
@@ -84,8 +84,13 @@ func removeSpool(f *os.File) error {
 	return nil
 }
 
-// openFile opens the archive in one file, which it owns if it returns no error.
-func openFile(path string, f *os.File) (Reader, error) {
+// openFile opens the archive in one file. It closes f with the Reader's Close,
+// by calling close, and not if it returns an error.
+func openFile(path string, f *os.File, close func() error) (Reader, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("open archive: %w", err)
+	}
 	head := make([]byte, 512)
 	n, err := f.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -94,13 +99,13 @@ func openFile(path string, f *os.File) (Reader, error) {
 	head = head[:n]
 	switch {
 	case bytes.HasPrefix(head, []byte(tocMagic)):
-		c, err := openCustom(path, f)
+		c, err := openCustom(path, f, info.Size(), close)
 		if err != nil {
 			return nil, err
 		}
 		return c, nil
 	case n > 262 && string(head[257:262]) == "ustar":
-		t, err := openTar(path, f)
+		t, err := openTar(path, f, info.Size(), close)
 		if err != nil {
 			return nil, err
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 )
 
@@ -14,8 +13,9 @@ import (
 // without compression, one after the other.
 type tarReader struct {
 	path    string
-	f       *os.File
-	remove  bool // the file is a spool of ours
+	f       io.ReaderAt
+	size    int64
+	close   func() error
 	header  Header
 	entries []Entry
 	byID    map[int]*Entry
@@ -24,10 +24,10 @@ type tarReader struct {
 
 var _ Reader = (*tarReader)(nil)
 
-// openTar lists the members of f and reads the table of contents. It owns f if
-// it returns no error.
-func openTar(path string, f *os.File) (*tarReader, error) {
-	t := &tarReader{path: path, f: f, members: make(map[string]*io.SectionReader), byID: make(map[int]*Entry)}
+// openTar lists the members of f, which has size bytes, and reads the table of
+// contents. The Reader's Close calls close.
+func openTar(path string, f io.ReaderAt, size int64, close func() error) (*tarReader, error) {
+	t := &tarReader{path: path, f: f, size: size, close: close, members: make(map[string]*io.SectionReader), byID: make(map[int]*Entry)}
 	if err := t.list(); err != nil {
 		return nil, err
 	}
@@ -59,11 +59,7 @@ func openTar(path string, f *os.File) (*tarReader, error) {
 
 // list notes where the members are.
 func (t *tarReader) list() error {
-	info, err := t.f.Stat()
-	if err != nil {
-		return fmt.Errorf("open archive: %w", err)
-	}
-	in := io.NewSectionReader(t.f, 0, info.Size())
+	in := io.NewSectionReader(t.f, 0, t.size)
 	r := tar.NewReader(in)
 	for {
 		h, err := r.Next()
@@ -71,8 +67,8 @@ func (t *tarReader) list() error {
 		switch {
 		case serr != nil:
 			return fmt.Errorf("open archive: %w", serr)
-		case errors.Is(err, io.EOF) && off < info.Size():
-			return t.blank(off, info.Size())
+		case errors.Is(err, io.EOF) && off < t.size:
+			return t.blank(off, t.size)
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -81,7 +77,7 @@ func (t *tarReader) list() error {
 		switch {
 		case h.Typeflag == tar.TypeDir:
 			continue
-		case h.Typeflag != tar.TypeReg || len(h.PAXRecords) > 0 || h.Size > info.Size()-off:
+		case h.Typeflag != tar.TypeReg || len(h.PAXRecords) > 0 || h.Size > t.size-off:
 			return &CorruptError{File: t.path, Offset: off, Reason: fmt.Sprintf("member %q is not a whole plain file", h.Name)}
 		}
 		name := strings.TrimPrefix(h.Name, "./")
@@ -127,15 +123,7 @@ func (t *tarReader) Entries() []Entry    { return t.entries }
 func (t *tarReader) Manifest() *Manifest { return nil }
 
 // Close closes the file.
-func (t *tarReader) Close() error {
-	if err := t.f.Close(); err != nil {
-		return fmt.Errorf("close archive: %w", err)
-	}
-	if t.remove {
-		return removeSpool(t.f)
-	}
-	return nil
-}
+func (t *tarReader) Close() error { return t.close() }
 
 // member finds a file of the archive.
 func (t *tarReader) member(name string) (*io.SectionReader, error) {
