@@ -58,19 +58,24 @@ func (r *run) data(ctx context.Context) error {
 	}
 	slices.SortFunc(tables, func(a, b *table) int { return cmp.Compare(a.data.DumpID, b.data.DumpID) })
 	for _, t := range tables {
-		d := archive.TableData{
-			Entry: t.data.DumpID, Schema: t.data.Schema, Name: t.data.Name, Columns: t.data.Columns,
-			Rows: t.rows, Bytes: t.size, File: archive.DataName(t.data.DumpID),
-		}
-		if r.opts.Inserts == nil { // the digest is of COPY text
-			d.Digest = t.digest.String()
-		}
-		r.manifest.Tables = append(r.manifest.Tables, d)
-		r.report.Tables++
-		r.report.Rows += t.rows
-		r.report.Bytes += t.size
+		r.record(t)
 	}
 	return nil
+}
+
+// record puts a table that is complete into the manifest and the report.
+func (r *run) record(t *table) {
+	d := archive.TableData{
+		Entry: t.data.DumpID, Schema: t.data.Schema, Name: t.data.Name, Columns: t.data.Columns,
+		Rows: t.rows, Bytes: t.size, File: archive.DataName(t.data.DumpID),
+	}
+	if r.opts.Inserts == nil { // the digest is of COPY text
+		d.Digest = t.digest.String()
+	}
+	r.manifest.Tables = append(r.manifest.Tables, d)
+	r.report.Tables++
+	r.report.Rows += t.rows
+	r.report.Bytes += t.size
 }
 
 // plan cuts the data into jobs.
@@ -168,26 +173,8 @@ func (r *run) rows(ctx context.Context, conn *pgx.Conn, j job) (err error) {
 			err = errors.Join(err, part.Abort())
 		}
 	}()
-	// A session that waits for the table behind the leader's lock would make this
-	// one wait for ever: fail instead, as pg_dump does.
-	if err := r.lockRows(ctx, conn, t.data); err != nil {
+	if err := r.copyRows(ctx, conn, t.data, j.where, w); err != nil {
 		return err
-	}
-	if r.opts.Inserts != nil {
-		err = r.opts.Inserts.write(ctx, conn.PgConn(), t.data, j.where, func(statement []byte, rows int64) error {
-			w.rows, w.bytes = w.rows+rows, w.bytes+int64(len(statement))
-			t.task.Add(rows, int64(len(statement)))
-			return part.WriteRows(statement, rows)
-		})
-	} else {
-		var n int64
-		n, err = copyproto.Query{Conn: conn.PgConn(), SQL: t.data.CopyTo(j.where)}.CopyTo(ctx, w)
-		if err == nil {
-			err = w.end(n)
-		}
-	}
-	if err != nil {
-		return r.failed(conn, "dump "+t.data.QualifiedName(), err)
 	}
 	if err := part.Close(); err != nil {
 		return fmt.Errorf("dump %s: %w", t.data.QualifiedName(), err)
@@ -195,7 +182,30 @@ func (r *run) rows(ctx context.Context, conn *pgx.Conn, j job) (err error) {
 	return t.done(r, w)
 }
 
-// lockRows takes the worker's own lock on a table at once, or fails.
+// copyRows reads a table's rows, or those of a TID range, into w.
+func (l *Live) copyRows(ctx context.Context, conn *pgx.Conn, d *catalog.TableData, where string, w *rowWriter) error {
+	if err := l.lockRows(ctx, conn, d); err != nil {
+		return err
+	}
+	var err error
+	if l.opts.Inserts != nil {
+		err = l.opts.Inserts.write(ctx, conn.PgConn(), d, where, w.statement)
+	} else {
+		var n int64
+		n, err = copyproto.Query{Conn: conn.PgConn(), SQL: d.CopyTo(where)}.CopyTo(ctx, w)
+		if err == nil {
+			err = w.end(n)
+		}
+	}
+	if err != nil {
+		return l.failed(conn, "dump "+d.QualifiedName(), err)
+	}
+	return nil
+}
+
+// lockRows takes the worker's own lock on a table at once, or fails: behind a
+// session that waits for the table because of the leader's lock, this one would
+// wait for ever.
 func (l *Live) lockRows(ctx context.Context, conn *pgx.Conn, d *catalog.TableData) error {
 	if d.Foreign() {
 		return nil // LOCK does not take foreign tables
@@ -254,7 +264,7 @@ func (t *table) done(_ *run, w *rowWriter) error {
 // A rowWriter hashes rows and hands them to the archive. The server sends a
 // row a message; should one be cut, its beginning waits for the rest.
 type rowWriter struct {
-	part  *archive.PartWriter
+	part  archive.RowWriter
 	task  *progress.Task
 	hash  copyproto.Hasher
 	carry []byte
@@ -283,6 +293,14 @@ func (w *rowWriter) Write(p []byte) (int, error) {
 	w.task.Add(rows, int64(n))
 	w.carry = w.carry[:0]
 	return n, nil
+}
+
+// statement takes an INSERT statement of some rows.
+func (w *rowWriter) statement(text []byte, rows int64) error {
+	w.rows += rows
+	w.bytes += int64(len(text))
+	w.task.Add(rows, int64(len(text)))
+	return w.part.WriteRows(text, rows)
 }
 
 // end checks that what was written is what the server says it sent.

@@ -29,6 +29,9 @@ type Options struct {
 	Compression archive.Compression
 	// Level of the compression; 0 means its default.
 	Level int
+	// ArchiveVersion is the version of the table of contents; zero means the
+	// newest, older ones are for older versions of pg_restore.
+	ArchiveVersion archive.Version
 	// Select says which objects to dump; zero means all.
 	Select catalog.Selection
 	// Sections takes these only; empty means all.
@@ -121,7 +124,7 @@ func Run(ctx context.Context, source *pgx.ConnConfig, opts Options) (*Report, er
 }
 
 func (r *run) do(ctx context.Context, source *pgx.ConnConfig, opts Options) (err error) {
-	r.writer, err = archive.CreateDir(opts.Dir, archive.WriterOptions{Compression: opts.Compression, Level: opts.Level, NoSync: opts.NoSync})
+	r.writer, err = archive.CreateDir(opts.Dir, archive.WriterOptions{Compression: opts.Compression, Level: opts.Level, NoSync: opts.NoSync, Version: opts.ArchiveVersion})
 	if err != nil {
 		return err
 	}
@@ -130,26 +133,37 @@ func (r *run) do(ctx context.Context, source *pgx.ConnConfig, opts Options) (err
 			err = fmt.Errorf("%w; and what was written could not be removed: %w", err, abortErr)
 		}
 	}()
-	r.Live, err = open(ctx, source, opts, func(phase string) { r.phase(opts.Progress, phase) })
-	if err != nil {
+	if err := r.open(ctx, source, opts); err != nil {
 		return err
 	}
 	defer r.Close()
-	r.report.Snapshot, r.report.LSN = r.snapshot.Name, r.snapshot.LSN
-	r.report.Skipped, r.report.Warnings = r.manifest.Skipped, r.db.Warnings
-
-	r.phase(opts.Progress, "data")
 	if err := r.withHeartbeat(ctx, r.data); err != nil {
 		return err
 	}
-	r.phase(opts.Progress, "finish")
-	r.manifest.Source.Finished = time.Now().UTC()
+	r.finishing()
 	if err := r.writer.Commit(r.header, r.toc, r.manifest); err != nil {
 		return fmt.Errorf("finish archive: %w", err)
 	}
 	r.report.Entries, r.report.Stored = len(r.toc), r.writer.Stored()
 	r.endPhase()
 	return nil
+}
+
+// open reads the catalog and begins the phase of the data.
+func (r *run) open(ctx context.Context, source *pgx.ConnConfig, opts Options) (err error) {
+	r.Live, err = open(ctx, source, opts, func(phase string) { r.phase(opts.Progress, phase) })
+	if err != nil {
+		return err
+	}
+	r.report.Snapshot, r.report.LSN = r.snapshot.Name, r.snapshot.LSN
+	r.report.Skipped, r.report.Warnings = r.manifest.Skipped, r.db.Warnings
+	r.phase(opts.Progress, "data")
+	return nil
+}
+
+func (r *run) finishing() {
+	r.phase(r.opts.Progress, "finish")
+	r.manifest.Source.Finished = time.Now().UTC()
 }
 
 func (r *run) phase(t *progress.Tracker, name string) {

@@ -209,3 +209,25 @@ CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'h'); CREATE USE
 		compareWithPgDump(t, s, db, dump.Options{})
 	})
 }
+
+// TestUnwritable dumps views and a partition key that use functions which are
+// gone from the catalogs: the error must name the object.
+func TestUnwritable(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
+		db := s.Database(t)
+		s.Exec(t, db, `CREATE FUNCTION lost() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1'; CREATE FUNCTION lost(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1; END';
+CREATE VIEW a AS SELECT 1 AS x; CREATE VIEW "Z v" AS SELECT lost(); CREATE VIEW c AS SELECT 1 AS x;
+CREATE TABLE pa (k int) PARTITION BY LIST ((k + 1)); CREATE TABLE pb (k int) PARTITION BY LIST (lost(k)); CREATE TABLE pc (k int) PARTITION BY LIST ((k + 2));
+SET allow_system_table_mods = on; DELETE FROM pg_catalog.pg_proc WHERE proname = 'lost' AND pronargs = 0`)
+		fails := func(name string) {
+			t.Helper()
+			_, err := dump.Run(t.Context(), s.Config(t, db), dump.Options{Dir: filepath.Join(pgtest.TempDir(t), "d"), NoSync: true})
+			if err == nil || !strings.Contains(err.Error(), name+", whose definition the server cannot write") {
+				t.Errorf("error %v, want one that names %s", err, name)
+			}
+		}
+		fails(`public."Z v"`)
+		s.Exec(t, db, `SET allow_system_table_mods = on; DELETE FROM pg_catalog.pg_proc WHERE proname = 'lost'; DELETE FROM pg_catalog.pg_class WHERE relname = 'Z v'`)
+		fails("public.pb")
+	})
+}
