@@ -16,7 +16,7 @@ func (p *planner) edges() {
 	for i := range p.plan.Steps {
 		s := &p.plan.Steps[i]
 		switch s.Stage {
-		case StageDrop, StagePreData, StagePrivileges: // run in order
+		case StageDrop, StageCreate, StagePreData, StagePrivileges: // run in order
 		case StageData, StagePostData:
 			d.order(i, s)
 		case StageRefresh:
