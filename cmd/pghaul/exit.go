@@ -160,7 +160,7 @@ func hint(err error) string {
 	case errors.Is(err, archive.ErrIncomplete):
 		return "the dump that made it did not get to its end: take a new one"
 	case errors.Is(err, archive.ErrNotArchive):
-		return "pghaul reads the directories that pghaul dump and pg_dump -Fd make"
+		return "pghaul reads what pghaul dump and pg_dump -Fd, -Fc and -Ft make"
 	}
 	if _, ok := errors.AsType[*archive.CorruptError](err); ok {
 		return "take another copy of the archive, or a new dump"
