@@ -118,3 +118,35 @@ func TestCutPgDumpFiles(t *testing.T) {
 		})
 	}
 }
+
+// Of two files that could be an entry's data one is stale: pg_restore would
+// silently load the first.
+func TestStaleFile(t *testing.T) {
+	t.Parallel()
+	for _, foreign := range []bool{true, false} {
+		dir := filepath.Join(t.TempDir(), "dump")
+		if foreign {
+			writeForeign(t, dir, archive.WriterOptions{})
+		} else {
+			write(t, dir, archive.WriterOptions{})
+		}
+		check(t, os.WriteFile(filepath.Join(dir, "7.dat"), []byte("stale\n\\.\n\n\n"), 0o600))
+		got, err := readAll(t, dir)
+		e, corrupt := errors.AsType[*archive.CorruptError](err)
+		switch {
+		case foreign && (!corrupt || e.File != filepath.Join(dir, "7.dat")):
+			t.Errorf("err = %v, want a CorruptError of 7.dat", err)
+		case !foreign && (err != nil || got["7/0"] != "1\n2\n"):
+			t.Errorf("rows %q, %v: want those of the manifest's file", got["7/0"], err)
+		}
+		if foreign {
+			continue
+		}
+		r, err := archive.Open(dir)
+		check(t, err)
+		strays, err := archive.Strays(r)
+		if err != nil || !slices.Equal(strays, []string{filepath.Join(dir, "7.dat")}) {
+			t.Errorf("strays %q, %v", strays, err)
+		}
+	}
+}

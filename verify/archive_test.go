@@ -109,12 +109,12 @@ func sampleArchive(tb testing.TB, dir string, o archive.WriterOptions) {
 // checkArchive opens and checks an archive. What cannot be opened is returned
 // as one problem.
 func checkArchive(ctx context.Context, path string) (*verify.ArchiveReport, error) {
-	r, err := archive.Open(path)
-	if err != nil {
-		return &verify.ArchiveReport{Problems: []verify.ArchiveProblem{{Reason: err.Error()}}}, nil
+	r, openErr := archive.Open(path)
+	if openErr == nil {
+		report, err := verify.Archive(ctx, r, 2)
+		return report, errors.Join(err, r.Close())
 	}
-	report, err := verify.Archive(ctx, r, 2)
-	return report, errors.Join(err, r.Close())
+	return &verify.ArchiveReport{Problems: []verify.ArchiveProblem{{Reason: openErr.Error()}}}, nil
 }
 
 // fingerprint is what an archive restores: definitions and digests.

@@ -46,14 +46,14 @@ type Report struct {
 // Run copies the archive r to path. All of r is checked on the way; what is
 // damaged or contradicts its manifest is an error, and nothing is left at path.
 func Run(ctx context.Context, r archive.Reader, path string, o Options) (*Report, error) {
-	switch o.Format {
-	case archive.FormatDirectory, "":
+	if o.Format == archive.FormatDirectory || o.Format == "" {
 		w, err := archive.CreateDir(path, o.Writer)
 		if err != nil {
 			return nil, err
 		}
 		return run(ctx, r, &directory{Writer: w}, o)
-	case archive.FormatCustom:
+	}
+	if o.Format == archive.FormatCustom {
 		w, err := archive.CreateCustomFile(path, o.Writer)
 		if err != nil {
 			return nil, err
