@@ -4,13 +4,17 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
@@ -20,23 +24,25 @@ import (
 
 type dumpFlags struct {
 	dump.Options
-	conn          connOptions
-	format        string
-	compress      string
-	lockTimeout   string
-	noData        bool
-	noSchema      bool
-	noStatistics  bool
-	sections      []string
-	inserts       bool
-	columnInserts bool
-	rowsPerInsert int
-	onConflict    bool
-	floatDigits   string
-	restrictKey   string
-	script        restore.Options
-	sessionOwner  bool
-	plain         bool // SQL instead of an archive
+	conn           connOptions
+	format         string
+	compress       string
+	lockTimeout    string
+	noData         bool
+	noSchema       bool
+	noStatistics   bool
+	sections       []string
+	inserts        bool
+	columnInserts  bool
+	rowsPerInsert  int
+	onConflict     bool
+	floatDigits    string
+	restrictKey    string
+	script         restore.Options
+	sessionOwner   bool
+	archiveVersion string
+	custom         bool // one file or stream
+	plain          bool // SQL instead of an archive
 }
 
 func newDump(g *globals) *cobra.Command {
@@ -65,8 +71,9 @@ what only shapes an SQL script has no effect on an archive, as in pg_dump.
 func (o *dumpFlags) addFlags(cmd *cobra.Command, g *globals) {
 	out := newGroup("Output options")
 	f := out.flags
-	f.StringVarP(&o.Dir, "file", "f", "", "`PATH` to write: a directory that must not exist or be empty; with -Fp a file, else stdout")
-	f.StringVarP(&o.format, "format", "F", "d", "`FORMAT`: d, a directory archive, or p, a plain SQL script for psql")
+	f.StringVarP(&o.Dir, "file", "f", "", "`PATH` to write: a directory that must not exist or be empty; with -Fc and -Fp a file, by default stdout")
+	f.StringVarP(&o.format, "format", "F", "d", "`FORMAT`: d, a directory archive, c, a custom archive in one file, or p, a plain SQL script for psql")
+	f.StringVar(&o.archiveVersion, "archive-version", "1.16", "`VERSION` of the table of contents: 1.16, 1.15 for pg_restore 16, or 1.14\nfor 12 to 15, with gzip or none")
 	f.IntVarP(&o.Jobs, "jobs", "j", 2, "read tables on `N` connections")
 	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`METHOD[:LEVEL]`: zstd, lz4, gzip or none; 0 to 9 is gzip")
 	f.BoolVar(&o.NoSync, "no-sync", false, "do not wait for the files to reach the disk")
@@ -156,19 +163,24 @@ func (o *dumpFlags) check(args []string) error {
 	case "d", "directory":
 	case "p", "plain":
 		o.plain = true
-	case "c", "custom", "t", "tar":
-		return usagef("format %q is not supported yet: use -Fd or -Fp", o.format)
+	case "c", "custom":
+		o.custom = true
+	case "t", "tar":
+		return usagef("format %q is read but not written: it can be neither compressed nor written in parallel; use -Fd or -Fc", o.format)
 	default:
-		return usagef("format %q: want d, a directory archive, or p, a plain SQL script", o.format)
+		return usagef("format %q: want d, a directory archive, c, a custom archive, or p, a plain SQL script", o.format)
 	}
 	if err := o.checkRows(); err != nil {
 		return err
 	}
-	if o.Dir == "" && !o.plain {
+	if o.Dir == "" && !o.plain && !o.custom {
 		return usagef("-f DIR is missing: the directory to write the archive into")
 	}
 	var err error
 	if o.Compression, o.Level, err = parseCompression(o.compress); err != nil {
+		return err
+	}
+	if o.ArchiveVersion, err = parseArchiveVersion(o.archiveVersion, o.Compression); err != nil {
 		return err
 	}
 	o.LockWaitTimeout, err = parseTimeout(o.lockTimeout)
@@ -236,7 +248,7 @@ func runDump(ctx context.Context, o *dumpFlags, g *globals, args []string) error
 		front.Stop()
 		return rep.close(ctx, nil, err)
 	}
-	r, err := dump.Run(ctx, source.config, o.Options)
+	r, err := o.write(ctx, g, source.config)
 	front.Stop()
 	if err != nil {
 		return rep.close(ctx, dumpReport(r), err)
@@ -256,6 +268,25 @@ func runDump(ctx context.Context, o *dumpFlags, g *globals, args []string) error
 		err = errIncomplete
 	}
 	return rep.close(ctx, dumpReport(r), err)
+}
+
+// write makes the archive.
+func (o *dumpFlags) write(ctx context.Context, g *globals, source *pgx.ConnConfig) (*dump.Report, error) {
+	switch {
+	case !o.custom:
+		return dump.Run(ctx, source, o.Options)
+	case o.Dir != "" && o.Dir != "-":
+		return dump.RunCustom(ctx, source, nil, o.Options)
+	case isTerminal(g.stdout):
+		return nil, usagef("an archive is not written to a terminal: give -f FILE, or send it through a pipe")
+	}
+	return dump.RunCustom(ctx, source, g.stdout, o.Options)
+}
+
+// isTerminal reports whether w shows what is written to people.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // compressionLevels are the levels that pg_dump takes for each method.

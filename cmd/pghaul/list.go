@@ -66,7 +66,7 @@ func runList(_ context.Context, o *listFlags, g *globals, args []string) (err er
 	case o.format != "text" && o.format != "json":
 		return usagef("--format %q: want text or json", o.format)
 	}
-	r, err := archive.Open(args[0])
+	r, err := openArchive(args[0])
 	if err != nil {
 		return err
 	}

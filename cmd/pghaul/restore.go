@@ -64,7 +64,7 @@ The options are pg_restore's. One that pghaul does not have is refused by name.
 func (o *restoreFlags) addFlags(cmd *cobra.Command, g *globals) {
 	how := newGroup("How to restore")
 	f := how.flags
-	f.StringVarP(&o.format, "format", "F", "", "archive format: d for directory, the only `FORMAT` yet; found out by default")
+	f.StringVarP(&o.format, "format", "F", "", "archive `FORMAT`: d, c or t; whatever is given, the archive itself says")
 	f.IntVarP(&o.Jobs, "jobs", "j", 2, "work on `N` connections")
 	f.BoolVarP(&o.ExitOnError, "exit-on-error", "e", false, "stop at the first error instead of going on")
 	f.BoolVarP(&o.Clean, "clean", "c", false, "drop objects before creating them")
@@ -161,11 +161,9 @@ func (o *restoreFlags) check(args []string) error {
 		o.Jobs = 1
 	}
 	switch o.format {
-	case "", "d", "directory":
-	case "c", "custom", "t", "tar":
-		return usagef("format %q is not supported yet: pghaul reads directory archives", o.format)
+	case "", "d", "directory", "c", "custom", "t", "tar": // the archive itself says
 	default:
-		return usagef("format %q: want d, the directory format", o.format)
+		return usagef("format %q: want d, c or t", o.format)
 	}
 	var err error
 	o.Sections, err = parseSections(o.sections)
@@ -218,7 +216,7 @@ func runRestore(ctx context.Context, o *restoreFlags, g *globals, args []string)
 }
 
 func (o *restoreFlags) restore(ctx context.Context, g *globals, path string) (r *restore.Report, err error) {
-	in, err := archive.Open(path)
+	in, err := openArchive(path)
 	if err != nil {
 		return nil, err
 	}
