@@ -16,13 +16,13 @@ import (
 // part of it.
 type RelStats struct {
 	Meta
-	version             int
-	byNumber            map[string]int // columns of an expression index, by name
-	pages, visible      int64
-	frozen              int64
-	tuples              string
-	attributes          []attributeStats
-	withFrozen          bool
+	version        int
+	byNumber       map[string]int // columns of an expression index, by name
+	pages, visible int64
+	frozen         int64
+	tuples         string
+	attributes     []attributeStats
+	withFrozen     bool
 }
 
 // attributeStats is a row of pg_stats: its values in the order of statArgs.
@@ -37,10 +37,20 @@ var statArgs = []struct {
 	name, typ string
 	since     int
 }{
-	{"inherited", "boolean", 0}, {"null_frac", "real", 0}, {"avg_width", "integer", 0}, {"n_distinct", "real", 0},
-	{"most_common_vals", "text", 0}, {"most_common_freqs", "real[]", 0}, {"histogram_bounds", "text", 0}, {"correlation", "real", 0},
-	{"most_common_elems", "text", 0}, {"most_common_elem_freqs", "real[]", 0}, {"elem_count_histogram", "real[]", 0},
-	{"range_length_histogram", "text", 17}, {"range_empty_frac", "real", 17}, {"range_bounds_histogram", "text", 17},
+	{"inherited", "boolean", 0},
+	{"null_frac", "real", 0},
+	{"avg_width", "integer", 0},
+	{"n_distinct", "real", 0},
+	{"most_common_vals", "text", 0},
+	{"most_common_freqs", "real[]", 0},
+	{"histogram_bounds", "text", 0},
+	{"correlation", "real", 0},
+	{"most_common_elems", "text", 0},
+	{"most_common_elem_freqs", "real[]", 0},
+	{"elem_count_histogram", "real[]", 0},
+	{"range_length_histogram", "text", 17},
+	{"range_empty_frac", "real", 17},
+	{"range_bounds_histogram", "text", 17},
 }
 
 // relationStats adds the statistics of every relation and index that is dumped.
