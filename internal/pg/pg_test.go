@@ -139,3 +139,33 @@ func TestVersionRange(t *testing.T) {
 		t.Errorf("the role is not quoted:\n%s", sql)
 	}
 }
+
+// TestCloseCancels leaves no statement behind on the server.
+func TestCloseCancels(t *testing.T) {
+	s := pgtest.Start(t, 18)
+	db := s.Database(t)
+	conn, err := Connect(t.Context(), s.Config(t, db), ReadCatalog, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := conn.PgConn().PID()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := conn.Exec(ctx, "SELECT pg_catalog.pg_sleep(60)"); err == nil {
+		t.Fatal("the statement was not cut short")
+	}
+	Close(conn)
+	other := connect(t, s, db, Write, Options{})
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		var busy int
+		if err := other.QueryRow(t.Context(), "SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE pid = $1 AND state = 'active'", pid).Scan(&busy); err != nil {
+			t.Fatal(err)
+		}
+		if busy == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the server still runs the statement")
+		}
+	}
+}

@@ -70,11 +70,18 @@ func Connect(ctx context.Context, cfg *pgx.ConnConfig, purpose Purpose, opts Opt
 	return conn, nil
 }
 
-// Close ends a session even when the caller's context has ended.
+// Close ends a session even when the caller's context has ended. A statement
+// that was cut short by that is cancelled on the server, too: Close waits a
+// moment for it, as a program that exits at once would leave the server at work
+// or waiting for a lock.
 func Close(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_ = conn.Close(ctx)
+	select {
+	case <-conn.PgConn().CleanupDone():
+	case <-ctx.Done():
+	}
 }
 
 // Prepare makes the settings of purpose in one round trip.
