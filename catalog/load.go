@@ -2,11 +2,13 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/internal/quote"
@@ -197,7 +199,7 @@ func (l *loader) define(ctx context.Context) error {
 	rels := l.interesting()
 	queries := []query{
 		l.functionBodyQuery(), l.aggregateBodyQuery(), l.baseTypeQuery(), l.enumQuery(), l.rangeQuery(), l.compositeQuery(), l.domainQuery(), l.domainCheckQuery(),
-		l.columnQuery(rels), l.defaultQuery(rels), l.checkQuery(rels), l.notNullQuery(rels), l.partitionQuery(rels),
+		l.columnQuery(rels), l.defaultQuery(rels), l.checkQuery(rels), l.notNullQuery(rels), l.partitionQuery(),
 		l.indexQuery(rels), l.foreignKeyQuery(rels), l.triggerQuery(rels), l.ruleQuery(rels), l.policyQuery(rels),
 		l.viewQuery(), l.sequenceQuery(), l.largeObjectQuery(),
 	}
@@ -227,6 +229,19 @@ type query struct {
 	args []any
 	scan func(pgx.Rows) error // called for each row; nil discards them
 	done func()               // called after the last row, if not nil
+	// at names the object at whose row the server failed, "" if that is not
+	// known; nil is never known.
+	at func() string
+}
+
+// failed wraps an error of the query.
+func (q query) failed(err error) error {
+	if _, ok := errors.AsType[*pgconn.PgError](err); ok && q.at != nil {
+		if name := q.at(); name != "" {
+			return fmt.Errorf("load %s: %s, whose definition the server cannot write (repair or drop it, or leave it out): %w", q.what, name, err)
+		}
+	}
+	return fmt.Errorf("load %s: %w", q.what, err)
 }
 
 // run sends the queries in one pipeline and scans their results in order.
@@ -248,7 +263,7 @@ func (l *loader) run(ctx context.Context, queries ...query) error {
 				}
 			}
 			if err := rows.Err(); err != nil {
-				return fmt.Errorf("load %s: %w", q.what, err)
+				return q.failed(err)
 			}
 			if q.done != nil {
 				q.done()

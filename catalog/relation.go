@@ -254,13 +254,28 @@ func (a *Attach) Create() string {
 // Drop implements Object.
 func (a *Attach) Drop() string { return "" }
 
-func (l *loader) partitionQuery(rels string) query {
+func (l *loader) partitionQuery() query {
+	var list []uint32 // in OID order, as the rows come
+	for _, r := range l.relList {
+		if r.wide && (r.partition || r.Relkind == 'p') {
+			list = append(list, r.ID.OID)
+		}
+	}
+	read := 0
 	return query{
 		what: "partitions",
-		sql: `SELECT c.oid, coalesce(pg_catalog.pg_get_expr(c.relpartbound, c.oid), ''), coalesce(pg_catalog.pg_get_partkeydef(c.oid), '')
-FROM pg_catalog.pg_class c WHERE c.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) AND (c.relispartition OR c.relkind = 'p') ORDER BY c.oid`,
-		args: []any{rels},
+		// The rows are sorted before their definitions are written, one by one.
+		sql: `SELECT p.oid, coalesce(pg_catalog.pg_get_expr(p.relpartbound, p.oid), ''), coalesce(pg_catalog.pg_get_partkeydef(p.oid), '') FROM (
+  SELECT c.oid, c.relpartbound FROM pg_catalog.pg_class c WHERE c.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY c.oid OFFSET 0) p`,
+		args: []any{oids(list)},
+		at: func() string {
+			if read == len(list) {
+				return ""
+			}
+			return l.rels[list[read]].QualifiedName()
+		},
 		scan: func(row pgx.Rows) error {
+			read++
 			var oid uint32
 			var bound, key string
 			if err := row.Scan(&oid, &bound, &key); err != nil {

@@ -9,18 +9,27 @@ import (
 )
 
 func (l *loader) viewQuery() query {
-	var list []uint32
+	var list []uint32 // in OID order, as the rows come
 	for _, r := range l.relList {
 		if (r.Relkind == 'v' || r.Relkind == 'm') && r.Wanted() {
 			list = append(list, r.ID.OID)
 		}
 	}
+	read := 0
 	return query{
 		what: "VIEW objects",
-		sql: `SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c
-WHERE c.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY c.oid`,
+		// The rows are sorted before their definitions are written, one by one.
+		sql: `SELECT v.oid, pg_catalog.pg_get_viewdef(v.oid) FROM (
+  SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY c.oid OFFSET 0) v`,
 		args: []any{oids(list)},
+		at: func() string {
+			if read == len(list) {
+				return ""
+			}
+			return l.rels[list[read]].QualifiedName()
+		},
 		scan: func(row pgx.Rows) error {
+			read++
 			var oid uint32
 			var def string
 			if err := row.Scan(&oid, &def); err != nil {
