@@ -92,6 +92,10 @@ func char(s string) byte {
 	return s[0]
 }
 
+// ownNotNull reports whether the table itself made the column NOT NULL, be the
+// column its own or inherited.
+func (c *column) ownNotNull() bool { return !c.dropped && c.notNull && c.notNullLocal }
+
 // prints reports whether the column stands in the CREATE statement: a
 // partition lists all, an inheritance child its own only.
 func (r *Relation) prints(c *column) bool { return !c.dropped && (c.local || r.partition) }

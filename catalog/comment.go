@@ -91,6 +91,11 @@ func (l *loader) objectComments(o Object) {
 		}
 		if o.table != nil {
 			onTable("CONSTRAINT", o.table)
+			if o.maker != nil {
+				for i := range m.Satellites {
+					m.Satellites[i].After = o.maker.DumpID
+				}
+			}
 		} else {
 			l.domainConstraintComment(m, o)
 		}

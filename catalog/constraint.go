@@ -19,6 +19,7 @@ type Constraint struct {
 	index                *Index // of keys
 	definition           string
 	local, separate      bool
+	maker                *Constraint // an ancestor's, whose entry makes this one; nil where that does not matter
 	deferrable, deferred bool
 	period               bool
 	refTable, refIndex   uint32 // of foreign keys
@@ -123,6 +124,45 @@ func (l *loader) addConstraint(k *Constraint, oid uint32, r *Relation, t *Type) 
 		rk = rankForeignKey
 	}
 	l.add(k, ID{classConstraint, oid}, rk)
+}
+
+// followParents puts the comment on a constraint that an ancestor's entry makes
+// behind that entry: by name alone it would often come first. Constraints
+// without a comment stay where they are, as they have no entry.
+func (l *loader) followParents() {
+	type name struct {
+		table   *Relation
+		contype byte
+		name    string
+	}
+	later := map[name]*Constraint{}
+	var inherited []*Constraint
+	for _, o := range l.objs {
+		if k, ok := o.(*Constraint); ok && k.table != nil && k.separate && (k.contype == 'c' || k.contype == 'n') {
+			later[name{k.table, k.contype, k.Name}] = k
+			if !k.local && len(l.comments[k.ID]) > 0 {
+				inherited = append(inherited, k)
+			}
+		}
+	}
+	for _, k := range inherited {
+		seen := map[*Relation]bool{}
+		var climb func(r *Relation)
+		climb = func(r *Relation) {
+			for _, p := range r.parents {
+				if seen[p] {
+					continue
+				}
+				seen[p] = true
+				if made := later[name{p, k.contype, k.Name}]; made != nil && made.local {
+					k.dependOn(made.DumpID)
+					k.maker = made
+				}
+				climb(p)
+			}
+		}
+		climb(k.table)
+	}
 }
 
 // Create implements Object.

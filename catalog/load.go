@@ -218,6 +218,7 @@ func (l *loader) define(ctx context.Context) error {
 		return err
 	}
 	l.checkPositions()
+	l.followParents()
 	l.boundaries()
 	return nil
 }

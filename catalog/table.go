@@ -111,7 +111,7 @@ func (r *Relation) writeColumns(s *sqlText) {
 			if c.collation != 0 {
 				s.add(" COLLATE ", r.catalog.collName[c.collation])
 			}
-		case !c.dropped && c.notNull && c.notNullLocal:
+		case c.ownNotNull() && r.catalog.v.AtLeast(18):
 			item()
 			if c.notNullName != "" {
 				// pg_dump 18.6 leaves this name unquoted, which does not restore.
@@ -149,6 +149,10 @@ func (r *Relation) writeColumnSettings(s *sqlText) {
 			s.add(r.alter(), "ONLY ", r.QualifiedName(), " ALTER COLUMN ", quote.Ident(c.name), " ")
 			s.add(what...)
 			s.add(";\n")
+		}
+		if !r.prints(c) && c.ownNotNull() && !r.catalog.v.AtLeast(18) {
+			// pg_dump 18 writes it into CREATE TABLE, as no server before 18 reads it.
+			alter("SET NOT NULL")
 		}
 		if c.statsTarget >= 0 {
 			alter("SET STATISTICS ", strconv.Itoa(c.statsTarget))

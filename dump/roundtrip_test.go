@@ -164,3 +164,31 @@ SELECT lo_from_bytea(77, decode(repeat('00ff5c0a', 5000000), 'hex')), lo_from_by
 	restoreInto(t, s, copied, haul(t, s, db, dump.Options{}))
 	sameContents(t, s, db, s, copied)
 }
+
+// TestInherited restores what archives of pg_dump 18 do not: comments on
+// constraints that an ancestor's entry makes, which they have before that entry,
+// and before 18 a NOT NULL that a table adds to an inherited column.
+func TestInherited(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
+		db := s.Database(t)
+		s.Exec(t, db, `CREATE TABLE t3 (a int, b int); CREATE TABLE t2 () INHERITS (t3); CREATE TABLE t1 (c int) INHERITS (t2);
+ALTER TABLE t3 ADD CONSTRAINT later CHECK (a > 0) NOT VALID; ALTER TABLE t2 ADD CONSTRAINT own CHECK (b > 0) NOT VALID;
+COMMENT ON CONSTRAINT later ON t2 IS '2'; COMMENT ON CONSTRAINT later ON t1 IS '1'; COMMENT ON CONSTRAINT own ON t1 IS 'own';
+CREATE TABLE s2 (k int, v int) PARTITION BY LIST (k); CREATE TABLE s1 PARTITION OF s2 FOR VALUES IN (1);
+ALTER TABLE s2 ADD CONSTRAINT later CHECK (v > 0) NOT VALID; COMMENT ON CONSTRAINT later ON s1 IS 'part';
+CREATE TABLE "N" (a int, "B b" int); CREATE TABLE n1 (c int) INHERITS ("N"); CREATE TABLE n2 () INHERITS (n1);
+ALTER TABLE n1 ALTER a SET NOT NULL, ALTER "B b" SET NOT NULL; ALTER TABLE n1 ALTER "B b" SET STATISTICS 7`)
+		if s.Major >= 18 {
+			s.Exec(t, db, `ALTER TABLE t3 ADD CONSTRAINT nn NOT NULL a NOT VALID; COMMENT ON CONSTRAINT nn ON t1 IS 'nn'`)
+		}
+		dir := haul(t, s, db, dump.Options{})
+		copied := s.DatabaseFrom(t, "template0")
+		restoreInto(t, s, copied, dir)
+		sameContents(t, s, db, s, copied)
+		again := s.DatabaseFrom(t, "template0")
+		if out, exit := pgtest.Oracle(t).Restore(t, "-j", "4", "-d", s.DSN(again), dir); exit != 0 && s.Major >= 17 { // it sets transaction_timeout
+			t.Errorf("pg_restore exits with %d:\n%s", exit, out)
+		}
+		sameContents(t, s, db, s, again)
+	})
+}
