@@ -25,9 +25,13 @@ func TestScript(t *testing.T) {
 	}
 	s := pgtest.Start(t, 18)
 	for _, f := range files {
-		for name, inserts := range map[string]*dump.Inserts{
-			"copy": nil, "inserts": {}, "columns": {Columns: true, RowsPerInsert: 3, OnConflictDoNothing: true},
-		} {
+		ways := map[string]*dump.Inserts{"copy": nil}
+		switch filepath.Base(f) {
+		case "nasty.sql", "tables.sql": // those with rows
+			ways["inserts"] = &dump.Inserts{}
+			ways["columns"] = &dump.Inserts{Columns: true, RowsPerInsert: 3, OnConflictDoNothing: true}
+		}
+		for name, inserts := range ways {
 			t.Run(strings.TrimSuffix(filepath.Base(f), ".sql")+"/"+name, func(t *testing.T) {
 				db := s.Database(t)
 				loadSince(t, s, db, f)
