@@ -41,12 +41,14 @@ type dependencies struct {
 	viaRoot  map[int][]int // root of a partition tree → steps that load through it
 	size     map[int]int64 // dump ID of a table → bytes of its data, partitions included
 	all      map[int][]int // dump ID of a table → loads of it and its partitions
+	triggers map[int][]int // dump ID of a table → the steps of its triggers
 }
 
 func newDependencies(p *planner) *dependencies {
 	d := &dependencies{
 		p: p, of: make(map[int][]int), loads: make(map[int][]int), parent: make(map[int]int),
 		children: make(map[int][]int), viaRoot: make(map[int][]int), size: make(map[int]int64), all: make(map[int][]int),
+		triggers: make(map[int][]int),
 	}
 	for i := range p.entries {
 		if p.entries[i].Kind == "TABLE ATTACH" {
@@ -59,6 +61,11 @@ func newDependencies(p *planner) *dependencies {
 			continue
 		}
 		d.of[s.Entry.ID] = append(d.of[s.Entry.ID], i)
+		if s.Entry.Kind == "TRIGGER" {
+			for _, id := range s.Entry.After {
+				d.triggers[id] = append(d.triggers[id], i)
+			}
+		}
 		if s.Entry.Kind != "TABLE DATA" || len(s.Entry.After) == 0 {
 			continue
 		}
@@ -160,9 +167,29 @@ func (d *dependencies) order(i int, s *Step) {
 		after = append(after, loads...)
 		s.Cost = max(s.Cost, bytes)
 		d.lock(s, id)
+		if s.Entry.Kind == "TRIGGER" {
+			after = append(after, d.inherited(id, i)...)
+		}
 	}
 	slices.Sort(after)
 	s.After = slices.Compact(after)
+}
+
+// inherited returns the steps before i that make the triggers of the tables
+// above a partition. An entry that switches a trigger of a partition on or off
+// needs the trigger that it is a copy of, and may be the only one of its tree
+// to say so: archives name as its dependency the copy one level up, and that is
+// no entry of its own unless it is switched differently, too.
+func (d *dependencies) inherited(table, i int) []int {
+	var steps []int
+	for t, ok := d.up(table); ok; t, ok = d.up(t) {
+		for _, j := range d.triggers[t] {
+			if j < i {
+				steps = append(steps, j)
+			}
+		}
+	}
+	return steps
 }
 
 // lock says what a post-data step does to a table. All but CREATE INDEX are

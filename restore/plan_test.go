@@ -218,6 +218,30 @@ func TestPlanEdges(t *testing.T) {
 	}
 }
 
+// A trigger switched off on a partition two levels down names the copy on the
+// level between as its dependency, which is no entry, so that nothing in the
+// archive says that it comes after the trigger itself.
+func TestPlanTriggersOfPartitions(t *testing.T) {
+	attach := func(id int, tag string, child, parent int) archive.Entry {
+		return archive.Entry{ID: id, Kind: "TABLE ATTACH", Tag: tag, Namespace: "s", Section: archive.SectionPreData, After: []int{child, parent}, Create: "ALTER TABLE ...;\n"}
+	}
+	src := entries{
+		pre(30, "TABLE", "root"), pre(31, "TABLE", "middle"), pre(32, "TABLE", "leaf"), pre(33, "TABLE", "other"),
+		attach(34, "middle", 31, 30), attach(35, "leaf", 32, 31),
+		post(50, "TRIGGER", "other trig", 33),
+		post(51, "TRIGGER", "root trig", 30),
+		post(52, "TRIGGER", "leaf trig", 32, 998),
+	}
+	want := []string{
+		"post-data 50 TRIGGER: locks [33]",
+		"post-data 51 TRIGGER: locks [30]",
+		"post-data 52 TRIGGER: 51 locks [32] shares [31 30]",
+	}
+	if d := cmp.Diff(want, edges(plan(t, src, restore.Options{}))); d != "" {
+		t.Errorf("edges (-want +got):\n%s", d)
+	}
+}
+
 // Rows that are loaded through a partition tree's root may be anywhere in it.
 func TestPlanViaRoot(t *testing.T) {
 	attach := func(id int, child, parent archive.Entry) archive.Entry {
