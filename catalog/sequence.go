@@ -122,7 +122,7 @@ func (r *Relation) createSequence() string {
 		if r.persistence != owner.persistence {
 			if r.persistence == 'u' {
 				s.add("    UNLOGGED\n")
-			} else {
+			} else if r.catalog.v.AtLeast(15) { // before, sequences know no such word, nor was there a choice
 				s.add("    LOGGED\n")
 			}
 		}

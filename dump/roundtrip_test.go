@@ -166,8 +166,9 @@ SELECT lo_from_bytea(77, decode(repeat('00ff5c0a', 5000000), 'hex')), lo_from_by
 }
 
 // TestInherited restores what archives of pg_dump 18 do not: comments on
-// constraints that an ancestor's entry makes, which they have before that entry,
-// and before 18 a NOT NULL that a table adds to an inherited column.
+// constraints that an ancestor's entry makes, which they have before that entry;
+// before 18 a NOT NULL that a table adds to an inherited column; before 15 an
+// identity column of an unlogged table.
 func TestInherited(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
 		db := s.Database(t)
@@ -177,7 +178,8 @@ COMMENT ON CONSTRAINT later ON t2 IS '2'; COMMENT ON CONSTRAINT later ON t1 IS '
 CREATE TABLE s2 (k int, v int) PARTITION BY LIST (k); CREATE TABLE s1 PARTITION OF s2 FOR VALUES IN (1);
 ALTER TABLE s2 ADD CONSTRAINT later CHECK (v > 0) NOT VALID; COMMENT ON CONSTRAINT later ON s1 IS 'part';
 CREATE TABLE "N" (a int, "B b" int); CREATE TABLE n1 (c int) INHERITS ("N"); CREATE TABLE n2 () INHERITS (n1);
-ALTER TABLE n1 ALTER a SET NOT NULL, ALTER "B b" SET NOT NULL; ALTER TABLE n1 ALTER "B b" SET STATISTICS 7`)
+ALTER TABLE n1 ALTER a SET NOT NULL, ALTER "B b" SET NOT NULL; ALTER TABLE n1 ALTER "B b" SET STATISTICS 7;
+CREATE UNLOGGED TABLE u (a int GENERATED ALWAYS AS IDENTITY); INSERT INTO u VALUES (DEFAULT)`)
 		if s.Major >= 18 {
 			s.Exec(t, db, `ALTER TABLE t3 ADD CONSTRAINT nn NOT NULL a NOT VALID; COMMENT ON CONSTRAINT nn ON t1 IS 'nn'`)
 		}
