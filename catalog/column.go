@@ -111,6 +111,15 @@ func (r *Relation) CopyColumns() []string {
 	return out
 }
 
+// ColumnType is the type of a column as the server formats it, "" for none of
+// that name.
+func (r *Relation) ColumnType(name string) string {
+	if i := indexColumn(r.columns, name); i >= 0 {
+		return r.columns[i].typeName
+	}
+	return ""
+}
+
 // A Default is a column's default or generation expression.
 type Default struct {
 	Meta

@@ -244,16 +244,40 @@ func (c *comparison) statement(p *pair) string {
 	if d == nil {
 		d = p.data[1]
 	}
-	name, columns := p.String(), quote.Idents(p.columns)
+	name, columns, byValue := p.String(), quote.Idents(p.columns), false
+	if c.floatsByValue() {
+		columns, byValue = valueColumns(d, p.columns)
+	}
 	sql := "ROLLBACK TO SAVEPOINT " + savepoint + "; LOCK TABLE ONLY " + name + " IN ACCESS SHARE MODE NOWAIT; "
 	with := " TO STDOUT WITH (ENCODING " + quote.Literal(c.encoding) + ")"
 	switch {
 	case c.opts.NoDigest:
 		return sql + "SELECT pg_catalog.count(*) FROM ONLY " + name + " " + d.Condition
-	case d.Condition != "" || columns == "":
+	case d.Condition != "" || columns == "" || byValue:
 		return sql + "COPY (SELECT " + columns + " FROM ONLY " + name + " " + d.Condition + ")" + with
 	}
 	return sql + "COPY " + name + " (" + columns + ")" + with
+}
+
+// floatsByValue reports whether the ends write floating-point numbers in
+// different ways: before 12 with up to 17 digits, since then with as few as
+// tell the number. Columns of those types are then compared by their bits;
+// numbers inside arrays and rows are not, and may show as different.
+func (c *comparison) floatsByValue() bool {
+	return c.ends[0].version.AtLeast(12) != c.ends[1].version.AtLeast(12)
+}
+
+// valueColumns names columns for a query, floating-point ones by their bits.
+func valueColumns(d *catalog.TableData, names []string) (list string, any bool) {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = quote.Ident(name)
+		send := map[string]string{"real": "float4send", "double precision": "float8send"}[d.Table.ColumnType(name)]
+		if send != "" {
+			out[i], any = "pg_catalog."+send+"("+out[i]+")", true
+		}
+	}
+	return strings.Join(out, ", "), any
 }
 
 // beating runs do while the snapshots' sessions are kept in use. Without those

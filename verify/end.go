@@ -25,6 +25,7 @@ type end struct {
 	// encoding is the database's own. Sessions speak UTF-8, so that names of
 	// both ends compare, unless the database's encoding cannot be converted.
 	encoding string
+	version  pg.Version
 	snapshot *pg.Snapshot
 	first    *pgx.Conn // read the catalog; serves the first worker from then on
 
@@ -84,6 +85,7 @@ func (e *end) open(ctx context.Context, opts catalog.Options) error {
 	if err != nil {
 		return fmt.Errorf("%s: read catalog: %w", e.name, err)
 	}
+	e.version = db.Version
 	e.list(db)
 	return nil
 }
