@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"sync"
 
@@ -146,6 +147,9 @@ func (j job) name() string {
 // lost reports whether a connection broke, as opposed to the server refusing
 // something: then the work can be done again on another.
 func lost(err error) bool {
+	if ofFile(err) {
+		return false
+	}
 	switch pg.Code(err) {
 	case "":
 		var netErr interface{ Timeout() bool }
@@ -154,6 +158,15 @@ func lost(err error) bool {
 		return true
 	}
 	return false
+}
+
+// ofFile reports whether the archive's file is what failed, say on a full disk.
+// Its error looks like one of the network, with a Timeout method, and the
+// connection that it stopped a COPY on is closed: neither means that the
+// connection was lost.
+func ofFile(err error) bool {
+	_, ok := errors.AsType[*fs.PathError](err)
+	return ok
 }
 
 // errConnection marks an error after which the connection was found closed.
@@ -220,7 +233,7 @@ func (l *Live) lockRows(ctx context.Context, conn *pgx.Conn, d *catalog.TableDat
 }
 
 func (l *Live) failed(conn *pgx.Conn, what string, err error) error {
-	if conn.IsClosed() {
+	if conn.IsClosed() && !ofFile(err) {
 		return fmt.Errorf("%s: %w: %w", what, errConnection, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -143,7 +144,12 @@ func TestDiskFull(t *testing.T) {
 	s.Exec(t, db, "CREATE TABLE big AS SELECT i, md5(i::text) AS a, md5((i * 7)::text) AS b FROM generate_series(1, 100000) i")
 	for _, compression := range []archive.Compression{archive.CompressZstd, archive.CompressNone, archive.CompressGzip, archive.CompressLZ4} {
 		dir := filepath.Join(mount, string(compression))
-		_, err := dump.Run(t.Context(), s.Config(t, db), dump.Options{Dir: dir, Compression: compression})
+		var log bytes.Buffer
+		opts := dump.Options{Dir: dir, Compression: compression, Jobs: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+		_, err := dump.Run(t.Context(), s.Config(t, db), opts)
+		if strings.Contains(fmt.Sprint(err, log.String()), "connection lost") {
+			t.Errorf("%s: a full disk was taken for a lost connection: %v\n%s", compression, err, log.String())
+		}
 		if err == nil || !strings.Contains(err.Error(), "no space left") || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%s: error %v, want one about the full disk with the file's name", compression, err)
 		}
