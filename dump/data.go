@@ -236,6 +236,9 @@ func (l *Live) failed(conn *pgx.Conn, what string, err error) error {
 	if conn.IsClosed() && !ofFile(err) {
 		return fmt.Errorf("%s: %w: %w", what, errConnection, err)
 	}
+	if pg.Code(err) == "42501" { // what the role may not read
+		return fmt.Errorf("%s: %w (grant the right to read it, take a role with BYPASSRLS where it is about row-level security or read what it lets the role see with --enable-row-security, or leave the object out)", what, err)
+	}
 	return fmt.Errorf("%s: %w", what, err)
 }
 

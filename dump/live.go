@@ -118,6 +118,9 @@ func (l *Live) connect(ctx context.Context, purpose pg.Purpose) (*pgx.Conn, erro
 	}
 	if err := pg.Import(ctx, conn.PgConn(), l.snapshot.Name); err != nil {
 		pg.Close(conn)
+		if pg.Code(err) != "" { // it was there before: nobody keeps it any more
+			err = fmt.Errorf("the session that holds the snapshot was lost: %w", err)
+		}
 		return nil, err
 	}
 	return conn, nil

@@ -43,6 +43,9 @@ func Run(ctx context.Context, target *pgx.ConnConfig, src Source, opts Options) 
 	for _, w := range plan.Warnings {
 		r.warn(w)
 	}
+	if len(plan.Steps) == 0 {
+		r.warn("nothing of the archive is selected")
+	}
 	err = r.all(ctx)
 	if ctx.Err() != nil {
 		err = fmt.Errorf("restore: %w", context.Cause(ctx))

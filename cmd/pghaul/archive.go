@@ -70,7 +70,7 @@ for a custom archive or tar file on standard input.
 		RunE: func(cmd *cobra.Command, args []string) error { return runArchiveCheck(cmd.Context(), o, g, args) },
 	}
 	out := newGroup("Options")
-	out.flags.StringVar(&o.format, "format", "text", "text or json")
+	out.flags.StringVar(&o.format, "format", "text", "`FORMAT` of the output: text or json")
 	out.flags.IntVarP(&o.jobs, "jobs", "j", runtime.GOMAXPROCS(0), "how many stretches of data to read at once")
 	addGroups(cmd, out)
 	return cmd

@@ -50,8 +50,8 @@ func newDump(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dump [flags] [DBNAME|URL]",
 		Short: "Dump a database into an archive",
-		Long: `dump writes a database into an archive, a directory in pg_dump's format that
-pghaul restore and pg_restore read. Everything is read under one snapshot; the
+		Long: `dump writes a database into an archive in pg_dump's format, a directory or one
+file, that pghaul restore and pg_restore read, or as an SQL script. Everything is read under one snapshot; the
 database stays in use meanwhile.
 
 The options are pg_dump's. One that pghaul does not have is refused by name;

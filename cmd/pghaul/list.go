@@ -28,7 +28,7 @@ func newList(g *globals) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return runList(cmd.Context(), o, g, args) },
 	}
 	out := newGroup("Output options")
-	out.flags.StringVar(&o.format, "format", "text", "text, as pg_restore -l prints it, or json")
+	out.flags.StringVar(&o.format, "format", "text", "`FORMAT` of the output: text, as pg_restore -l prints it, or json")
 	addGroups(cmd, out)
 	return cmd
 }
@@ -60,7 +60,7 @@ type jsonList struct {
 func runList(_ context.Context, o *listFlags, g *globals, args []string) (err error) {
 	switch {
 	case len(args) == 0:
-		return usagef("ARCHIVE is missing: the directory to list")
+		return usagef("ARCHIVE is missing: the archive to list, or - for stdin")
 	case len(args) > 1:
 		return usagef("too many arguments: one archive at a time")
 	case o.format != "text" && o.format != "json":

@@ -38,7 +38,7 @@ func newRestore(g *globals) *cobra.Command {
 		Use:   "restore [flags] -d DBNAME|URL ARCHIVE",
 		Short: "Restore an archive into a database",
 		Long: `restore plays an archive into a database that exists, or with -C is created: one
-that pghaul dump made, or a directory archive of pg_dump. It goes on after an
+that pghaul dump or pg_dump made (directory, custom or tar). It goes on after an
 error, tells each with the object and the statement, and ends with how many
 there were. With -f it writes an SQL script instead and needs no server.
 

@@ -21,9 +21,9 @@ func addSelection(f *pflag.FlagSet, s *catalog.Selection) {
 	f.StringArrayVarP(&s.Extensions, "extension", "e", nil, "only extensions matching `PATTERN`")
 	f.StringArrayVar(&s.ExcludeExtensions, "exclude-extension", nil, "no extensions matching `PATTERN`")
 	f.StringArrayVar(&s.ExcludeTableData, "exclude-table-data", nil, "no rows of tables matching `PATTERN`")
-	f.StringArrayVar(&s.TablesAndChildren, "table-and-children", nil, "like -t, with partitions and children")
-	f.StringArrayVar(&s.ExcludeTablesAndChildren, "exclude-table-and-children", nil, "like -T, with partitions and children")
-	f.StringArrayVar(&s.ExcludeTableDataAndChildren, "exclude-table-data-and-children", nil, "like --exclude-table-data, with partitions and children")
+	f.StringArrayVar(&s.TablesAndChildren, "table-and-children", nil, "like -t `PATTERN`, with partitions and children")
+	f.StringArrayVar(&s.ExcludeTablesAndChildren, "exclude-table-and-children", nil, "like -T `PATTERN`, with partitions and children")
+	f.StringArrayVar(&s.ExcludeTableDataAndChildren, "exclude-table-data-and-children", nil, "like --exclude-table-data `PATTERN`, with partitions and children")
 	f.Var(&ruleFiles{rule: s.AddRule}, "filter", "select by the rules in `FILE`, - for stdin")
 	f.BoolVar(&s.StrictNames, "strict-names", false, "fail when a pattern of -n, -t or -e matches nothing")
 }

@@ -54,7 +54,7 @@ wrong server; .pgpass (PGPASSFILE) and service files (PGSERVICEFILE) are read.
 	out := newGroup("Output options")
 	f = out.flags
 	f.IntVarP(&o.Jobs, "jobs", "j", 2, "read on `N` connections on each side")
-	f.StringVar(&o.format, "format", "text", "how to print the result: text or json")
+	f.StringVar(&o.format, "format", "text", "`FORMAT` of the result: text or json")
 	addReportFlag(f, g)
 	addGroups(cmd, ends, what, out)
 	return cmd
