@@ -52,11 +52,11 @@ func (namedSource) OpenLargeObject(context.Context, archive.LargeObject) (io.Rea
 // FuzzScriptNames shows that names reach a script in comments only, and do not
 // leave them: what psql executes is the same whatever objects are called.
 func FuzzScriptNames(f *testing.F) {
-	script := func(t testing.TB, s namedSource) []string {
-		t.Helper()
+	script := func(tb testing.TB, s namedSource) []string {
+		tb.Helper()
 		var out bytes.Buffer
-		if err := restore.WriteScript(t.Context(), &out, s, restore.Options{NoOwner: true}, "key"); err != nil {
-			t.Fatal(err)
+		if err := restore.WriteScript(tb.Context(), &out, s, restore.Options{NoOwner: true}, "key"); err != nil {
+			tb.Fatal(err)
 		}
 		return slices.DeleteFunc(strings.Split(out.String(), "\n"), func(line string) bool { return strings.HasPrefix(line, "--") })
 	}
