@@ -152,6 +152,24 @@ func TestUpward(t *testing.T) {
 	}
 }
 
+// TestDownward moves what a server knows one major down: 18 to 17.
+func TestDownward(t *testing.T) {
+	source, target := pgtest.Start(t, 18), pgtest.Start(t, 17)
+	files, err := filepath.Glob("testdata/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".sql"), func(t *testing.T) {
+			db := source.Database(t)
+			loadAs(t, source, db, f, 17)
+			copied := target.DatabaseFrom(t, "template0")
+			restoreInto(t, target, copied, haul(t, source, db, dump.Options{}))
+			sameContents(t, source, db, target, copied)
+		})
+	}
+}
+
 // TestLargeValues moves values of 100 MB.
 func TestLargeValues(t *testing.T) {
 	s := pgtest.Start(t, 18)
