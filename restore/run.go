@@ -72,6 +72,14 @@ type run struct {
 	spans   map[Stage]*span
 }
 
+// newerTarget warns of a target whose version came after this program.
+func newerTarget(v pg.Version) string {
+	if v.Major() <= pg.MaxMajor {
+		return ""
+	}
+	return fmt.Sprintf("the target is PostgreSQL %s; this version of pghaul knows up to %d and nothing of what has changed since", v, pg.MaxMajor)
+}
+
 // span is when the first step of a stage began and the last one ended.
 type span struct{ first, last time.Time }
 
@@ -88,6 +96,11 @@ func (r *run) all(ctx context.Context) error {
 		return err
 	}
 	defer leader.close()
+	if v, err := pg.ServerVersion(leader.pgconn()); err == nil {
+		if text := newerTarget(v); text != "" {
+			r.warn(text)
+		}
+	}
 	r.expect()
 	if err := r.database(ctx, leader); err != nil {
 		return err
