@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -47,6 +48,17 @@ FROM pg_catalog.pg_constraint c WHERE c.conrelid IN (SELECT pg_catalog.unnest($1
 			return nil
 		},
 	}
+}
+
+// countChecks compares the checks that were read with those a table says it
+// has: a difference means that the catalog is damaged or was changed meanwhile.
+func (l *loader) countChecks() error {
+	for _, r := range l.relList {
+		if r.wide && r.want != 0 && len(r.checksList) != r.checks {
+			return fmt.Errorf("table %s has %d CHECK constraints and %d were found: the catalog is damaged, or another session changes the table", r.QualifiedName(), r.checks, len(r.checksList))
+		}
+	}
+	return nil
 }
 
 // notNullQuery reads the NOT NULLs that are not valid (18+): they are added

@@ -206,6 +206,9 @@ func (l *loader) define(ctx context.Context) error {
 	if err := l.run(ctx, append(queries, l.positionQueries()...)...); err != nil {
 		return err
 	}
+	if err := l.countChecks(); err != nil {
+		return err
+	}
 	l.inheritColumns()
 	l.attachIndexes()
 	l.foreignKeyParents()

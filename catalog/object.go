@@ -22,8 +22,6 @@ const (
 	classServer     = 1417
 	classFDW        = 2328
 	classAm         = 2601
-	classAmop       = 2602
-	classAmproc     = 2603
 	classAttrdef    = 2604
 	classCast       = 2605
 	classConstraint = 2606
@@ -36,7 +34,6 @@ const (
 	classOpfamily   = 2753
 	classRewrite    = 2618
 	classTrigger    = 2620
-	classLOMeta     = 2995
 	classExtension  = 3079
 	classPolicy     = 3256
 	classStatExt    = 3381

@@ -14,17 +14,16 @@ import (
 // written.
 type Relation struct {
 	Meta
-	schemaOID, ownerOID, typeOID, ofType, server uint32
-	persistence, replicaIdentity                 byte
-	pages, toastPages                            int64
-	checks                                       int
-	hasIndex, hasRules, hasTriggers              bool
-	populated, rowSecurity, forceRowSecurity     bool
-	partition                                    bool
-	options, toastOptions                        []string
-	checkOption                                  string
-	acl                                          acl
-	columnACLs                                   []columnACL
+	schemaOID, ofType, server                uint32
+	persistence, replicaIdentity             byte
+	pages, toastPages                        int64
+	checks                                   int // how many CHECK constraints it has (relchecks)
+	populated, rowSecurity, forceRowSecurity bool
+	partition                                bool
+	options, toastOptions                    []string
+	checkOption                              string
+	acl                                      acl
+	columnACLs                               []columnACL
 
 	ownerTable uint32 // of a sequence
 	ownerCol   int
@@ -44,7 +43,6 @@ type Relation struct {
 	condition                  string // which of its rows
 	enumHash                   bool   // hash-partitioned by an enum
 	data                       *TableData
-	attach                     *Attach
 	extDeps                    []string // extensions it automatically depends on
 	serverName, foreignOptions string   // of a foreign table
 	catalog                    *loader  // for names of types and collations
@@ -53,8 +51,8 @@ type Relation struct {
 func (l *loader) relationQuery() query {
 	return query{
 		what: "relations",
-		sql: `SELECT c.oid, c.relname, c.relnamespace, c.relkind::text, c.reltype, c.relowner, c.relchecks, c.relhasindex, c.relhasrules,
-  c.relpages, c.relhastriggers, c.relpersistence::text, c.reloftype, c.relacl::text[],
+		sql: `SELECT c.oid, c.relname, c.relnamespace, c.relkind::text, c.relowner, c.relchecks,
+  c.relpages, c.relpersistence::text, c.reloftype, c.relacl::text[],
   pg_catalog.acldefault(CASE WHEN c.relkind = 'S' THEN 's' ELSE 'r' END::"char", c.relowner)::text[],
   c.relispopulated, c.relreplident::text, c.relrowsecurity, c.relforcerowsecurity, c.relispartition,
   pg_catalog.array_remove(pg_catalog.array_remove(c.reloptions, 'check_option=local'), 'check_option=cascaded'),
@@ -76,17 +74,17 @@ ORDER BY c.oid`,
 
 func (l *loader) scanRelation(row pgx.Rows) error {
 	r := &Relation{catalog: l}
-	var oid uint32
+	var oid, owner uint32
 	var kind, persistence, replica, tablespace string
-	if err := row.Scan(&oid, &r.Name, &r.schemaOID, &kind, &r.typeOID, &r.ownerOID, &r.checks, &r.hasIndex, &r.hasRules,
-		&r.pages, &r.hasTriggers, &persistence, &r.ofType, &r.acl.items, &r.acl.base,
+	if err := row.Scan(&oid, &r.Name, &r.schemaOID, &kind, &owner, &r.checks,
+		&r.pages, &persistence, &r.ofType, &r.acl.items, &r.acl.base,
 		&r.populated, &replica, &r.rowSecurity, &r.forceRowSecurity, &r.partition,
 		&r.options, &r.checkOption, &r.toastOptions, &r.toastPages, &r.AccessMethod, &tablespace, &r.server,
 		&r.ownerTable, &r.ownerCol, &r.identity); err != nil {
 		return err
 	}
 	r.Relkind, r.persistence, r.replicaIdentity = kind[0], persistence[0], replica[0]
-	r.Section, r.Schema, r.Owner = PreData, l.schema(r.schemaOID), l.role(r.ownerOID)
+	r.Section, r.Schema, r.Owner = PreData, l.schema(r.schemaOID), l.role(owner)
 	r.Kind = map[byte]string{
 		'r': "TABLE", 'p': "TABLE", 'S': "SEQUENCE", 'v': "VIEW", 'm': "MATERIALIZED VIEW", 'f': "FOREIGN TABLE", 'c': "COMPOSITE TYPE",
 	}[r.Relkind]
@@ -217,7 +215,6 @@ func (l *loader) inherit() {
 			l.add(a, ID{}, rankAttach)
 			a.dependOn(r.parents[0].DumpID)
 			a.dependOn(r.DumpID)
-			r.attach = a
 		}
 	}
 }
