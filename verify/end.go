@@ -77,17 +77,57 @@ func (e *end) open(ctx context.Context, opts catalog.Options) error {
 		pg.Close(leader)
 		return fmt.Errorf("%s: %w", e.name, err)
 	}
-	if e.first, err = e.connect(ctx); err != nil {
-		return err
-	}
 	opts.Lock, opts.Standby = e.lock, e.snapshot.Standby
-	db, err := catalog.Load(ctx, e.first, opts)
+	db, err := e.load(ctx, opts)
+	for try := 1; pg.Code(err) == "53200" && try < patience; try++ {
+		// The other end's locks may have filled the lock table of a server that
+		// both share. They are given up where they do not fit.
+		if err := e.pause(ctx); err != nil {
+			return err
+		}
+		db, err = e.load(ctx, opts)
+	}
 	if err != nil {
-		return fmt.Errorf("%s: read catalog: %w", e.name, err)
+		return err
 	}
 	e.version = db.Version
 	e.list(db)
 	return nil
+}
+
+// load reads the catalog over a connection of its own, which stays open for the
+// first worker.
+func (e *end) load(ctx context.Context, opts catalog.Options) (*catalog.Database, error) {
+	if e.first != nil {
+		pg.Close(e.first)
+		e.first = nil
+	}
+	conn, err := e.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.first = conn
+	db, err := catalog.Load(ctx, conn, opts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: read catalog: %w", e.name, err)
+	}
+	return db, nil
+}
+
+// patience is how often a catalog is read for which the server has no locks
+// left at the moment.
+const patience = 10
+
+// pause waits a moment, or until ctx ends.
+func (e *end) pause(ctx context.Context) error {
+	t := time.NewTimer(300 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (e *end) session(encoding string) pg.Options {
@@ -123,19 +163,23 @@ const lockBatch = 1000
 // Tables that must not be locked are left alone: reading them tells why. So are
 // those that the server's lock table has no room for.
 func (e *end) lock(ctx context.Context, tables []catalog.TableName) (gone []catalog.TableName, err error) {
-	locked := 0
-	for batch := range slices.Chunk(tables, lockBatch) {
-		lost, err := e.lockSome(ctx, batch)
-		if pg.Code(err) == "53200" {
-			e.log.Warn(fmt.Sprintf("%s: only %d of %d tables are locked, the server's lock table is full (max_locks_per_transaction); a table that is truncated or dropped meanwhile shows as different",
-				e.name, locked, len(tables)))
-			return gone, nil
+	err = e.snapshot.Guard(ctx, func() error {
+		for batch := range slices.Chunk(tables, lockBatch) {
+			lost, err := e.lockSome(ctx, batch)
+			if err != nil {
+				return err
+			}
+			gone = append(gone, lost...)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("lock tables: %w", err)
-		}
-		gone = append(gone, lost...)
-		locked += len(batch)
+		return nil
+	})
+	if pg.Code(err) == "53200" { // and what was locked is free again, for others to work with
+		e.log.Warn(fmt.Sprintf("%s: none of %d tables are locked, the server's lock table is full (max_locks_per_transaction); a table that is truncated or dropped meanwhile shows as different",
+			e.name, len(tables)))
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock tables: %w", err)
 	}
 	return gone, nil
 }
