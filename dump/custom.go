@@ -130,7 +130,10 @@ func (r *customRun) blobs(ctx context.Context, conn *pgx.Conn, g *catalog.LargeO
 		if err != nil {
 			return err
 		}
-		n, err := r.copyLargeObject(ctx, conn, oid, w)
+		n, err := readLargeObject(ctx, conn, oid, 0, w)
+		if err == nil {
+			err = w.Close()
+		}
 		if err != nil {
 			return errors.Join(r.failed(conn, fmt.Sprintf("read large object %d", oid), err), w.Abort())
 		}
@@ -139,21 +142,4 @@ func (r *customRun) blobs(ctx context.Context, conn *pgx.Conn, g *catalog.LargeO
 	}
 	r.addLargeObjects(int64(len(g.OIDs)), total)
 	return group.Close()
-}
-
-// copyLargeObject reads one large object to its end.
-func (l *Live) copyLargeObject(ctx context.Context, conn *pgx.Conn, oid uint32, w io.WriteCloser) (size int64, err error) {
-	for {
-		var chunk []byte
-		if err := conn.QueryRow(ctx, "SELECT pg_catalog.lo_get($1, $2::int8, $3::int4)", oid, size, loChunk).Scan(&chunk); err != nil {
-			return size, err
-		}
-		if _, err := w.Write(chunk); err != nil {
-			return size, err
-		}
-		size += int64(len(chunk))
-		if len(chunk) < loChunk {
-			return size, w.Close()
-		}
-	}
 }

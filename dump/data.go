@@ -192,7 +192,7 @@ func (r *run) rows(ctx context.Context, conn *pgx.Conn, j job) (err error) {
 	if err := part.Close(); err != nil {
 		return fmt.Errorf("dump %s: %w", t.data.QualifiedName(), err)
 	}
-	return t.done(r, w)
+	return t.done(w)
 }
 
 // copyRows reads a table's rows, or those of a TID range, into w.
@@ -260,7 +260,7 @@ func (t *table) start(r *run) (err error) {
 }
 
 // done adds a finished part and closes the file after the last.
-func (t *table) done(_ *run, w *rowWriter) error {
+func (t *table) done(w *rowWriter) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.digest = t.digest.Add(w.hash.Sum())

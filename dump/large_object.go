@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -101,18 +102,27 @@ func (r *run) firstChunks(ctx context.Context, conn *pgx.Conn, b *blobs) (long [
 
 // rest reads what follows the first chunk.
 func (b *blobs) rest(ctx context.Context, conn *pgx.Conn, l longObject) error {
-	size := int64(loChunk)
-	for {
+	size, err := readLargeObject(ctx, conn, l.oid, loChunk, l.w)
+	if err != nil {
+		return err
+	}
+	return b.finish(l.oid, l.w, size)
+}
+
+// readLargeObject reads a large object from an offset to its end and returns
+// where that is.
+func readLargeObject(ctx context.Context, conn *pgx.Conn, oid uint32, from int64, w io.Writer) (size int64, err error) {
+	for size = from; ; {
 		var chunk []byte
-		if err := conn.QueryRow(ctx, "SELECT pg_catalog.lo_get($1, $2::int8, $3::int4)", l.oid, size, loChunk).Scan(&chunk); err != nil {
-			return err
+		if err := conn.QueryRow(ctx, "SELECT pg_catalog.lo_get($1, $2::int8, $3::int4)", oid, size, loChunk).Scan(&chunk); err != nil {
+			return size, err
 		}
-		if _, err := l.w.Write(chunk); err != nil {
-			return err
+		if _, err := w.Write(chunk); err != nil {
+			return size, err
 		}
 		size += int64(len(chunk))
 		if len(chunk) < loChunk {
-			return b.finish(l.oid, l.w, size)
+			return size, nil
 		}
 	}
 }
