@@ -111,12 +111,16 @@ func (e *end) load(ctx context.Context, opts catalog.Options) (*catalog.Database
 	if err != nil {
 		return nil, fmt.Errorf("%s: read catalog: %w", e.name, err)
 	}
+	// The locks on the system catalogs go: a small lock table has a use for them.
+	if _, err := conn.PgConn().Exec(ctx, "ROLLBACK TO SAVEPOINT "+savepoint).ReadAll(); err != nil {
+		return nil, fmt.Errorf("%s: read catalog: %w", e.name, err)
+	}
 	return db, nil
 }
 
 // patience is how often a catalog is read for which the server has no locks
 // left at the moment.
-const patience = 10
+const patience = 30
 
 // pause waits a moment, or until ctx ends.
 func (e *end) pause(ctx context.Context) error {

@@ -101,7 +101,7 @@ func TestLocks(t *testing.T) {
 func TestLockTableFull(t *testing.T) {
 	t.Parallel()
 	s := pgtest.Private(t, newest(t).Major, pgtest.Options{Template: true, Settings: map[string]string{
-		"max_locks_per_transaction": "10", "max_connections": "12", "max_worker_processes": "0", "max_wal_senders": "0",
+		"max_locks_per_transaction": "20", "max_connections": "12", "max_worker_processes": "0", "max_wal_senders": "0",
 	}})
 	source := s.Database(t)
 	s.Exec(t, source, `DO $$ BEGIN FOR i IN 1..1100 LOOP EXECUTE format('CREATE TABLE t%s AS SELECT %s AS x', i, i); COMMIT; END LOOP; END $$`)
