@@ -123,7 +123,7 @@ func (d hookData) CopyTo(ctx context.Context, w io.Writer) (int64, error) {
 }
 
 // sessions are the statements of the restore's sessions in a database.
-const sessions = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pghaul'"
+const sessions = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pghaul restore'"
 
 // await waits for a query to return true. It may be called on any goroutine.
 func await(tb testing.TB, s *pgtest.Server, db, sql string) {
@@ -312,7 +312,7 @@ func TestLostConnectionInIndex(t *testing.T) {
 	from := s.Database(t)
 	// Each of the two indexes calls the function, and the first such call hangs.
 	s.Exec(t, from, `CREATE TABLE t (id int); INSERT INTO t VALUES (1);
-		CREATE FUNCTION wait(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(CASE WHEN current_setting('application_name') = 'pghaul' AND $1 = 1 THEN 60 ELSE 0 END); RETURN $1; END $$;
+		CREATE FUNCTION wait(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(CASE WHEN current_setting('application_name') = 'pghaul restore' AND $1 = 1 THEN 60 ELSE 0 END); RETURN $1; END $$;
 		CREATE INDEX slow ON t (public.wait(id)); CREATE INDEX quick ON t (id); COMMENT ON INDEX quick IS 'still there';`)
 	dir, to := dumpDir(t, s, from), s.Database(t)
 	done := make(chan struct{})
@@ -372,7 +372,7 @@ func TestCancel(t *testing.T) {
 func TestCancelStopsStatement(t *testing.T) {
 	s := pgtest.Start(t, 18)
 	from := s.Database(t)
-	s.Exec(t, from, `CREATE VIEW slow AS SELECT pg_sleep(CASE WHEN current_setting('application_name') = 'pghaul' THEN 60 ELSE 0 END)::text AS slept; CREATE MATERIALIZED VIEW m AS SELECT * FROM slow;`)
+	s.Exec(t, from, `CREATE VIEW slow AS SELECT pg_sleep(CASE WHEN current_setting('application_name') = 'pghaul restore' THEN 60 ELSE 0 END)::text AS slept; CREATE MATERIALIZED VIEW m AS SELECT * FROM slow;`)
 	dir, to := dumpDir(t, s, from), s.Database(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {

@@ -69,6 +69,20 @@ type Step struct {
 	Locks    []int // dump IDs of the tables the step needs for itself
 	Shares   []int // dump IDs of the tables others may share with it but not lock
 	Cost     int64 // in bytes of data: the dearest ready step starts first
+	// Key names the step: no other step of the plan has it, and in a plan of the
+	// same source made with the same options the same step does, whatever the dump
+	// IDs are. It holds the kind, the name, and of a load the part.
+	Key string
+	// Undo is SQL that takes back what the step has made, run in the reverse order
+	// of the steps; it does not mind what is gone already. It is "" where there is
+	// nothing to take back but a change to something that was there before, or
+	// where dropping the table suffices. Definitions with IF NOT EXISTS or OR
+	// REPLACE, such as those of extensions, may have made nothing: who undoes must
+	// know what was there.
+	Undo string
+
+	parts int    // how many parts the entry's data has
+	piece string // which of an entry's definitions, where it has more than one
 
 	// in a script, where the step's object is stored; nil for one that is not
 	tablespace, accessMethod *string
@@ -148,6 +162,7 @@ func (p *planner) make() (*Plan, error) {
 	}
 	if !p.script {
 		p.edges()
+		p.identify()
 	}
 	return p.plan, nil
 }
@@ -388,7 +403,7 @@ func (p *planner) loads(e *archive.Entry, s Step) ([]Step, error) {
 	steps := make([]Step, len(parts))
 	for i, part := range parts {
 		steps[i] = s
-		steps[i].Part, steps[i].Cost = part, part.Bytes
+		steps[i].Part, steps[i].Cost, steps[i].parts = part, part.Bytes, len(parts)
 	}
 	return steps, nil
 }

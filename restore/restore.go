@@ -70,6 +70,11 @@ type Options struct {
 	Create bool
 	// Role is set on every connection with SET ROLE.
 	Role string
+	// Application is the application_name of every session, so that what a run has
+	// left behind can be found; "" means "pghaul restore".
+	Application string
+	// Journal notes what is done; nil notes nothing.
+	Journal Journal
 	// Logger hears what a user of -v wants to know, a line an object; nil discards.
 	Logger *slog.Logger
 	// Progress counts; nil counts nothing.
@@ -79,6 +84,7 @@ type Options struct {
 // A Report says what a restore did.
 type Report struct {
 	Restored int           `json:"restored"` // steps that succeeded
+	Resumed  int           `json:"resumed"`  // steps that an earlier run had done, by the journal
 	Rows     int64         `json:"rows"`
 	Bytes    int64         `json:"bytes"`
 	Failed   []*StepError  `json:"failed"`

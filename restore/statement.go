@@ -85,34 +85,18 @@ func (p *planner) drops() {
 	}
 }
 
-// drop returns the statements that drop an entry's object, one of each large
-// object it stands for.
+// drop returns the statements that drop an entry's object, as the options want
+// them.
 func (p *planner) drop(e *archive.Entry) []string {
-	switch e.Kind {
-	case "BLOB METADATA":
-		oids := strings.Fields(e.Create)
-		drops := make([]string, len(oids))
-		for i, oid := range oids {
-			drops[i] = unlink(oid, p.opts.IfExists)
-		}
-		return drops
-	case "BLOB":
-		if p.opts.IfExists {
-			return []string{unlink(e.Tag, true)}
-		}
-	}
-	drop := strings.TrimSpace(e.Drop)
-	if strings.HasPrefix(drop, "--") {
-		return nil // a comment in place of a statement: the object is never dropped
-	}
-	if p.opts.IfExists {
-		var ok bool
-		if drop, ok = ifExists(e.Kind, drop); !ok {
+	var drops []string
+	for _, d := range p.dropStatements(e, p.opts.IfExists) {
+		if !d.guarded {
 			p.plan.Warnings = append(p.plan.Warnings,
-				fmt.Sprintf("%s %s: cannot tell where IF EXISTS belongs in %q, which runs as it is", e.Kind, describe(e), drop))
+				fmt.Sprintf("%s %s: cannot tell where IF EXISTS belongs in %q, which runs as it is", e.Kind, describe(e), d.sql))
 		}
+		drops = append(drops, d.sql)
 	}
-	return []string{drop}
+	return drops
 }
 
 func unlink(oid string, ifExists bool) string {

@@ -42,7 +42,7 @@ func (w *worker) connect(ctx context.Context) error {
 		}
 	}
 	conn, err := pg.Connect(ctx, cfg, pg.Write, pg.Options{
-		Application: "pghaul", Encoding: w.run.plan.Encoding, Role: w.run.opts.Role,
+		Application: w.run.opts.application(), Encoding: w.run.plan.Encoding, Role: w.run.opts.Role,
 	})
 	if err != nil {
 		return fmt.Errorf("connect to target: %w", err)
