@@ -16,4 +16,44 @@ type Index struct {
 }
 
 // ParseIndex reads the definition of an INDEX entry.
-func ParseIndex(def string) (*Index, error) { return nil, ErrShape }
+func ParseIndex(def string) (*Index, error) {
+	c := first(def)
+	x := &Index{}
+	c.want("create")
+	x.Unique = c.take("unique")
+	c.want("index")
+	x.Name = c.name()
+	c.want("on")
+	x.Only = c.take("only")
+	x.Table = c.qualified()
+	c.want("using")
+	x.Method = c.name()
+	keys := c.brackets()
+	x.Columns = span(c.sql, keys)
+	for _, k := range commas(keys) {
+		x.Keys = append(x.Keys, span(c.sql, k))
+	}
+	if c.take("include") {
+		x.Include = c.inner()
+	}
+	c.take("nulls", "not", "distinct")
+	if c.take("with") {
+		x.With = c.inner()
+	}
+	if c.take("tablespace") {
+		c.name()
+	}
+	if c.take("where") {
+		from := c.at
+		c.at = len(c.tokens)
+		x.Where = c.since(from)
+		if x.Where == "" {
+			c.fail("a condition")
+		}
+	}
+	x.More = c.more()
+	if c.err != nil {
+		return nil, c.err
+	}
+	return x, nil
+}
