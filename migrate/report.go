@@ -1,0 +1,134 @@
+package migrate
+
+import (
+	"time"
+
+	"github.com/pghaul/pghaul/platform"
+	"github.com/pghaul/pghaul/restore"
+	"github.com/pghaul/pghaul/verify"
+)
+
+// A Report says what a migration did. It marshals to a stable JSON.
+type Report struct {
+	// Run names the run in the journal and in the application_name of its sessions.
+	Run     string `json:"run"`
+	Resumed bool   `json:"resumed"` // went on with an earlier run
+	Source  End    `json:"source"`
+	Target  End    `json:"target"`
+	// Phases are those that were asked for.
+	Phases []PhaseReport `json:"phases"`
+	// Complete says that the whole migration is done: all phases, with nothing
+	// failed, and equal rows if they were compared.
+	Complete bool   `json:"complete"`
+	Roles    []Role `json:"roles"` // that the plan has, in its order
+	// Mapped and Skipped are the plan's verdicts that changed something.
+	Mapped  []Decision `json:"mapped"`
+	Skipped []Decision `json:"skipped"`
+	// Tables counts the tables whose rows were moved in this run, Rows and Bytes
+	// what was moved, and Objects the steps that made something.
+	Tables  int   `json:"tables"`
+	Rows    int64 `json:"rows"`
+	Bytes   int64 `json:"bytes"`
+	Objects int   `json:"objects"`
+	// Earlier counts the steps that an earlier run had done.
+	Earlier int `json:"earlier"`
+	// Reloaded are tables that were loaded again, because their rows at the source
+	// are not those that the run before had moved.
+	Reloaded []string             `json:"reloaded"`
+	Failed   []*restore.StepError `json:"failed"`
+	Warnings []string             `json:"warnings"`
+	Retries  int                  `json:"retries"` // loads and definitions that were done again
+	// Changes says whether rows of the source were written between the snapshot
+	// and the end.
+	Changes Changes `json:"changes"`
+	// Verify is nil if nothing was compared.
+	Verify *verify.Report `json:"verify,omitempty"`
+	// Rollback is what was taken back after a failure; nil if nothing was.
+	Rollback *RollbackReport `json:"rollback,omitempty"`
+	// CronScript schedules the jobs of pg_cron again, for the operator to run.
+	CronScript string        `json:"cron_script,omitempty"`
+	Elapsed    time.Duration `json:"elapsed_ns"`
+}
+
+// An End is one of the two databases.
+type End struct {
+	Platform platform.Name `json:"platform"`
+	Version  int           `json:"version_num"`
+	Host     string        `json:"host"`
+	Database string        `json:"database"`
+	User     string        `json:"user"`
+}
+
+// A PhaseReport says what became of a phase.
+type PhaseReport struct {
+	Phase   Phase         `json:"phase"`
+	State   State         `json:"state"`
+	Steps   int           `json:"steps"` // done by this run
+	Elapsed time.Duration `json:"elapsed_ns"`
+}
+
+// A State is how far a phase is.
+type State string
+
+// The states of a phase.
+const (
+	Done       State = "done"
+	Earlier    State = "done earlier" // by a run before this one
+	Partial    State = "partial"      // some of it is there
+	RolledBack State = "rolled back"
+	NotRun     State = "not run"
+)
+
+// A Role is what became of a role.
+type Role struct {
+	Name    string `json:"name"` // at the target
+	From    string `json:"from"` // at the source
+	Created bool   `json:"created"`
+	// Password says where the password of a role that was created came from:
+	// "generated", "given", or "" for none.
+	Password string `json:"password,omitempty"`
+	Note     string `json:"note,omitempty"`
+}
+
+// A Decision is a verdict of the plan.
+type Decision struct {
+	Kind   string `json:"kind"`
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+// Changes tells whether the source was written to meanwhile. What is written
+// after the snapshot is not in the target.
+type Changes struct {
+	Snapshot Moment `json:"snapshot"`
+	End      Moment `json:"end"`
+	// Known says that the counters could be read; Rows is how many rows were
+	// inserted, updated and deleted in the database between the two moments. The
+	// counters lag behind by up to a minute on some versions.
+	Known bool  `json:"known"`
+	Rows  int64 `json:"rows"`
+}
+
+// A Moment is a point in the source's history.
+type Moment struct {
+	LSN  string    `json:"lsn,omitempty"`
+	Time time.Time `json:"time"`
+}
+
+// A RollbackReport says what was taken back.
+type RollbackReport struct {
+	Run    string  `json:"run"`
+	Phases []Phase `json:"phases"` // that were taken back, the last first
+	Undone int     `json:"undone"` // steps
+	// Remains are things that could not be taken back, with the reason. The journal
+	// stays as long as there are any.
+	Remains []Remain      `json:"remains"`
+	Elapsed time.Duration `json:"elapsed_ns"`
+}
+
+// A Remain is something that a rollback has left behind.
+type Remain struct {
+	Name   string `json:"name"`
+	SQL    string `json:"sql"` // the statement that was refused
+	Reason string `json:"reason"`
+}
