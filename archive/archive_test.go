@@ -1,6 +1,7 @@
 package archive_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -64,35 +65,64 @@ func writeForeign(tb testing.TB, dir string, o archive.WriterOptions) {
 
 func writeHeader(tb testing.TB, dir string, o archive.WriterOptions, header archive.Header) {
 	tb.Helper()
-	o.NoSync, o.FrameSize = true, 16
+	o.NoSync = true
+	check(tb, tryWrite(dir, o, header))
+}
+
+// tryWrite is write until the first error.
+func tryWrite(dir string, o archive.WriterOptions, header archive.Header) (err error) {
+	o.FrameSize = 16
 	w, err := archive.CreateDir(dir, o)
-	check(tb, err)
-	d, err := w.Table(7)
-	check(tb, err)
-	failed, second := d.Part(0), d.Part(1)
-	for range 7 { // two frames and a bit
-		check(tb, failed.WriteRows([]byte("never\n"), 1))
+	if err != nil {
+		return err
 	}
-	check(tb, second.WriteRows([]byte("3\n"), 1))
-	check(tb, second.WriteRows([]byte("\\\\.\n"), 1))
-	check(tb, second.Close())
-	check(tb, failed.Abort())
-	first := d.Part(0)
-	check(tb, first.WriteRows([]byte("1\n2\n"), 2))
-	check(tb, first.Close())
-	_, err = d.Close()
-	check(tb, err)
+	defer func() {
+		if aerr := w.Abort(); err != nil {
+			err = errors.Join(err, aerr)
+		}
+	}()
+	d, err := w.Table(7)
+	if err != nil {
+		return err
+	}
+	failed, second, first := d.Part(0), d.Part(1), d.Part(0)
+	for range 7 { // two frames and a bit
+		if err := failed.WriteRows([]byte("never\n"), 1); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(second.WriteRows([]byte("3\n"), 1), second.WriteRows([]byte("\\\\.\n"), 1), second.Close()); err != nil {
+		return err
+	}
+	if err := failed.Abort(); err != nil {
+		return err
+	}
+	if err := errors.Join(first.WriteRows([]byte("1\n2\n"), 2), first.Close()); err != nil {
+		return err
+	}
+	if _, err := d.Close(); err != nil {
+		return err
+	}
 	g, err := w.LargeObjects(9)
-	check(tb, err)
+	if err != nil {
+		return err
+	}
 	for oid, text := range map[uint32]string{5: "", 6: "large object"} {
 		l, err := g.Create(oid)
-		check(tb, err)
-		_, err = io.WriteString(l, text)
-		check(tb, err)
-		check(tb, l.Close())
+		if err != nil {
+			return err
+		}
+		if _, err := io.WriteString(l, text); err != nil {
+			return err
+		}
+		if err := l.Close(); err != nil {
+			return err
+		}
 	}
-	check(tb, g.Close())
-	check(tb, w.Commit(header, entries(), archive.Manifest{Tool: "pghaul 0.1.0", Tables: []archive.TableData{{Entry: 7, Rows: 4}}}))
+	if err := g.Close(); err != nil {
+		return err
+	}
+	return w.Commit(header, entries(), archive.Manifest{Tool: "pghaul 0.1.0", Tables: []archive.TableData{{Entry: 7, Rows: 4, Bytes: 10}}, LargeObjects: archive.LargeObjectSum{Count: 2, Bytes: 12}})
 }
 
 // readAll returns the rows of each part and the large objects.

@@ -41,11 +41,11 @@ type CustomWriter struct {
 	codec *codec
 
 	out    io.Writer
-	f      *os.File // nil for a stream
-	path   string   // the file's name once it is complete
-	device *os.File // what out is, to be closed
-	buf    []byte   // not yet written to out
-	off    int64    // of the next byte
+	f      storeFile // nil for a stream
+	path   string    // the file's name once it is complete
+	device *os.File  // what out is, to be closed
+	buf    []byte    // not yet written to out
+	off    int64     // of the next byte
 	hash   hash.Hash
 
 	header Header
@@ -84,31 +84,47 @@ func CreateCustom(w io.Writer, o WriterOptions) (*CustomWriter, error) {
 	return &CustomWriter{opts: o, codec: k, out: w, byID: make(map[int]*Entry), places: make(map[int]int64)}, nil
 }
 
-// CreateCustomFile begins a custom archive in the file path, which must not
-// exist. It has the name path.tmp until Commit. A device or a pipe of that name
-// is written to as a stream.
+// CreateCustomFile begins a custom archive in the file path. It has the name
+// path.tmp until Commit, which puts it in the place of a file path that exists,
+// as pg_dump does at once. A device or a pipe is written to as a stream.
 func CreateCustomFile(path string, o WriterOptions) (*CustomWriter, error) {
 	c, err := CreateCustom(nil, o)
 	if err != nil {
 		return nil, err
 	}
-	info, err := os.Lstat(path)
+	info, err := os.Stat(path)
 	switch {
-	case err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeDevice|fs.ModeCharDevice) != 0:
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("create archive: %w", err)
+	case info.IsDir():
+		return nil, fmt.Errorf("create archive: %s is a directory; name a file", path)
+	case !info.Mode().IsRegular():
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
 			return nil, fmt.Errorf("create archive: %w", err)
 		}
 		c.out, c.device = f, f
 		return c, nil
-	case err == nil:
-		return nil, fmt.Errorf("create archive: %s exists; remove it or name another path", path)
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("create archive: %w", err)
+	default:
+		// What a symbolic link points to is replaced, not the link.
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return nil, fmt.Errorf("create archive: %w", err)
+		}
 	}
 	c.path = path
-	if c.f, err = os.OpenFile(path+".tmp", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
-		return nil, fmt.Errorf("create archive: %w", err)
+	temp := path + ".tmp"
+	c.f, err = c.opts.store.create(temp, 0o600)
+	if errors.Is(err, fs.ErrExist) && c.opts.Overwrite && startsLike(temp, tocMagic, true) {
+		if err = c.opts.store.remove(temp); err == nil {
+			c.f, err = c.opts.store.create(temp, 0o600)
+		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("create archive: %s exists: a dump was interrupted, or is still running; start it over with --overwrite, or name another file", temp)
+	}
+	if err != nil {
+		return nil, fileError("create archive", temp, err)
 	}
 	c.out = c.f
 	return c, nil
@@ -201,7 +217,7 @@ func (c *CustomWriter) flush() {
 		err = io.ErrShortWrite
 	}
 	if err != nil {
-		c.err = fmt.Errorf("write archive: %w", err)
+		c.err = fileError("write archive", c.name(), err)
 		return
 	}
 	if c.hash != nil {
@@ -258,19 +274,47 @@ func (c *CustomWriter) Commit(m Manifest) error {
 	f := c.f
 	if !c.opts.NoSync {
 		if err := f.Sync(); err != nil {
-			return errors.Join(fmt.Errorf("sync archive: %w", err), f.Close(), removeFile(f.Name()))
+			return errors.Join(fileError("sync archive", f.Name(), err), f.Close(), c.removeTemp())
 		}
 	}
-	if err := f.Close(); err != nil {
-		return errors.Join(fmt.Errorf("close archive: %w", err), removeFile(f.Name()))
+	if err := c.stillThere(); err != nil {
+		return errors.Join(err, f.Close())
 	}
-	if err := os.Rename(f.Name(), c.path); err != nil {
-		return errors.Join(fmt.Errorf("complete archive: %w", err), removeFile(f.Name()))
+	if err := f.Close(); err != nil {
+		return errors.Join(fileError("close archive", f.Name(), err), c.removeTemp())
+	}
+	if err := c.opts.store.rename(f.Name(), c.path); err != nil {
+		return errors.Join(fmt.Errorf("complete archive: %w", err), c.removeTemp())
 	}
 	if c.opts.NoSync {
 		return nil
 	}
-	return syncDir(filepath.Dir(c.path))
+	return c.opts.store.syncDir(filepath.Dir(c.path))
+}
+
+// stillThere checks that the file was not removed, and that another dump has not
+// taken its name.
+func (c *CustomWriter) stillThere() error {
+	own, err := c.f.Stat()
+	if err != nil {
+		return fileError("complete archive", c.f.Name(), err)
+	}
+	named, err := os.Lstat(c.f.Name())
+	if err != nil {
+		return fmt.Errorf("complete archive: %w", err)
+	}
+	if !os.SameFile(own, named) {
+		return fmt.Errorf("complete archive: another dump has taken the place of %s", c.f.Name())
+	}
+	return nil
+}
+
+// name is how errors call what is written to.
+func (c *CustomWriter) name() string {
+	if f, ok := c.out.(interface{ Name() string }); ok {
+		return f.Name()
+	}
+	return "stream"
 }
 
 func (c *CustomWriter) commit(m Manifest) error {
@@ -302,7 +346,7 @@ func (c *CustomWriter) commit(m Manifest) error {
 		return c.err
 	}
 	if _, err := c.f.WriteAt(text, 0); err != nil {
-		return fmt.Errorf("write archive: %w", err)
+		return fileError("write archive", c.f.Name(), err)
 	}
 	return nil
 }
@@ -345,18 +389,23 @@ func (c *CustomWriter) Abort() error {
 	if c.f == nil {
 		return nil
 	}
-	return errors.Join(closeFile(c.f), removeFile(c.f.Name()))
+	return errors.Join(closeFile(c.f), c.removeTemp())
 }
 
-func closeFile(f *os.File) error {
+func closeFile(f interface {
+	io.Closer
+	Name() string
+},
+) error {
 	if err := f.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return fmt.Errorf("close archive: %w", err)
+		return fileError("close archive", f.Name(), err)
 	}
 	return nil
 }
 
-func removeFile(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// removeTemp removes the file that is not complete, if it is still ours.
+func (c *CustomWriter) removeTemp() error {
+	if err := c.opts.store.remove(c.f.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove archive: %w", err)
 	}
 	return nil

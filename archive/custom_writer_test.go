@@ -218,6 +218,51 @@ func wantDamage(tb testing.TB, path, what string, at int) {
 	}
 }
 
+// A file is replaced when the new one is complete and not before, what a dump
+// that died has left only where that is asked for.
+func TestCustomReplaces(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "dump"), filepath.Join(dir, "link")
+	check(t, os.WriteFile(path, []byte("old"), 0o600))
+	check(t, os.Symlink(path, link))
+	c, err := archive.CreateCustomFile(link, archive.WriterOptions{})
+	check(t, err)
+	second, err := archive.CreateCustomFile(path, archive.WriterOptions{})
+	if err == nil || !strings.Contains(err.Error(), "dump.tmp exists: ") || !strings.Contains(err.Error(), "--overwrite") {
+		t.Errorf("a second dump at the same time: %v, %v", second, err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "old" {
+		t.Errorf("before Commit the file is %q, %v", text, err)
+	}
+	fillCustom(t, c)
+	_, err = readAll(t, path)
+	check(t, err)
+	if info, err := os.Lstat(link); err != nil || info.Mode().Type() != os.ModeSymlink {
+		t.Errorf("the link is now %v, %v", info, err)
+	}
+
+	check(t, os.WriteFile(path+".tmp", []byte("PGDMP and so on"), 0o600))
+	if _, err := archive.CreateCustomFile(path, archive.WriterOptions{}); err == nil {
+		t.Error("what a dump has left is overwritten without being asked")
+	}
+	first, err := archive.CreateCustomFile(path, archive.WriterOptions{Overwrite: true})
+	check(t, err)
+	check(t, first.Begin(header, entries()[:2]))
+	last, err := archive.CreateCustomFile(path, archive.WriterOptions{Overwrite: true})
+	check(t, err)
+	if err := first.Commit(archive.Manifest{}); err == nil || !strings.Contains(err.Error(), "another dump") {
+		t.Errorf("committing a file whose name another dump has taken: %v", err)
+	}
+	fillCustom(t, last)
+	check(t, os.WriteFile(path+".tmp", []byte("mine"), 0o600))
+	if _, err := archive.CreateCustomFile(path, archive.WriterOptions{Overwrite: true}); err == nil {
+		t.Error("a file that no dump has left is overwritten")
+	}
+	if _, err := archive.CreateCustomFile(dir, archive.WriterOptions{}); err == nil || !strings.Contains(err.Error(), "is a directory") {
+		t.Errorf("a directory: err = %v", err)
+	}
+}
+
 // What cannot be written is an error, stays one, and leaves no file.
 func TestCustomErrors(t *testing.T) {
 	for _, limit := range []int{0, 10, 1000, 3000} {
@@ -257,10 +302,6 @@ func TestCustomErrors(t *testing.T) {
 	check(t, c.Abort())
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
-	}
-	check(t, os.WriteFile(path, nil, 0o600))
-	if _, err := archive.CreateCustomFile(path, archive.WriterOptions{}); err == nil {
-		t.Error("a file that exists was overwritten")
 	}
 	for _, o := range []archive.WriterOptions{
 		{Version: archive.Version14},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 )
 
@@ -25,7 +24,7 @@ type Data struct {
 	ending string // what follows the rows
 
 	mu     sync.Mutex
-	f      *os.File
+	f      storeFile
 	off    int64   // where the next frame goes
 	frames []Frame // what stands before off, without a gap
 	parts  int     // not yet closed or aborted
@@ -110,7 +109,7 @@ func (d *Data) end() (*File, error) {
 			return nil, err
 		}
 		if _, err := d.f.WriteAt(table, d.off); err != nil {
-			return nil, fmt.Errorf("write archive file: %w", err)
+			return nil, fileError("write archive file", d.f.Name(), err)
 		}
 		d.w.stored.Add(int64(len(table)))
 		file.Size += int64(len(table))
@@ -135,10 +134,10 @@ func (d *Data) release() error {
 		return nil
 	}
 	d.w.stored.Add(-d.off)
-	err := d.f.Close()
+	f := d.f
 	d.f = nil
-	if err != nil {
-		return fmt.Errorf("close archive file: %w", err)
+	if err := f.Close(); err != nil {
+		return fileError("close archive file", f.Name(), err)
 	}
 	return nil
 }
@@ -169,7 +168,7 @@ func (d *Data) write(p []byte, f Frame) error {
 		return err
 	}
 	if _, err := d.f.WriteAt(p, d.off); err != nil {
-		return d.fail(fmt.Errorf("write archive file: %w", err))
+		return d.fail(fileError("write archive file", d.f.Name(), err))
 	}
 	sum := sha256.Sum256(p)
 	f.SHA256 = hex.EncodeToString(sum[:])
@@ -202,7 +201,7 @@ func (d *Data) copyFrames(r io.Reader, frames []Frame) error {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
-		return d.fail(fmt.Errorf("write archive file: %w", err))
+		return d.fail(fileError("write archive file", d.f.Name(), err))
 	}
 	for _, f := range frames {
 		d.record(f)
@@ -219,7 +218,7 @@ func (d *Data) void(indexes []int) error {
 			return err
 		}
 		if err := d.voidFrame(&d.frames[i]); err != nil {
-			return d.fail(fmt.Errorf("void a frame of archive file: %w", err))
+			return d.fail(fileError("void a frame of archive file", d.f.Name(), err))
 		}
 	}
 	return nil

@@ -96,7 +96,7 @@ func (w *Writer) writeList(name string, oids []uint32) error {
 	}
 	m := newMeter(f)
 	if _, err := m.Write(list.Bytes()); err != nil {
-		return errors.Join(fmt.Errorf("write archive file: %w", err), f.Close())
+		return errors.Join(fileError("write archive file", f.Name(), err), f.Close())
 	}
 	if err := w.finish(f); err != nil {
 		return err
@@ -124,7 +124,7 @@ type LOWriter struct {
 	g      *LOGroup
 	oid    uint32
 	name   string
-	f      *os.File
+	f      storeFile
 	enc    encoder
 	stream io.WriteCloser
 	buf    *bufio.Writer
@@ -139,7 +139,7 @@ func (l *LOWriter) Write(p []byte) (int, error) {
 	}
 	n, err := l.stream.Write(p)
 	if err != nil {
-		return n, fmt.Errorf("write archive file %s: %w", l.name, err)
+		return n, fileError("write archive file", l.f.Name(), err)
 	}
 	return n, nil
 }
@@ -150,10 +150,10 @@ func (l *LOWriter) Close() error {
 		return fmt.Errorf("close archive file %s: %w", l.name, os.ErrClosed)
 	}
 	if err := l.stream.Close(); err != nil {
-		return fmt.Errorf("write archive file %s: %w", l.name, err)
+		return fileError("write archive file", l.f.Name(), err)
 	}
 	if err := l.buf.Flush(); err != nil {
-		return fmt.Errorf("write archive file %s: %w", l.name, err)
+		return fileError("write archive file", l.f.Name(), err)
 	}
 	l.done = true
 	if err := l.g.w.finish(l.f); err != nil {
@@ -191,7 +191,7 @@ func (l *LOWriter) end(file *File) {
 
 func (l *LOWriter) release() error {
 	if err := l.f.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return fmt.Errorf("close archive file: %w", err)
+		return fileError("close archive file", l.f.Name(), err)
 	}
 	return nil
 }

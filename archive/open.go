@@ -139,7 +139,7 @@ func OpenDir(path string) (Reader, error) {
 		return nil, err
 	}
 	if manifest == nil && strings.Contains(r.header.DumpVersion, toolName) {
-		return nil, fmt.Errorf("open archive %s: %w: it has no %s; dump again", path, ErrIncomplete, ManifestName)
+		return nil, fmt.Errorf("open archive %s: %w: it has no %s; dump again with --overwrite, or into a new directory", path, ErrIncomplete, ManifestName)
 	}
 	for i := range r.entries {
 		r.byID[r.entries[i].ID] = &r.entries[i]
@@ -180,8 +180,8 @@ func (r *dirReader) noTOC() error {
 	if err != nil {
 		return fmt.Errorf("open archive: %w", err)
 	}
-	if slices.ContainsFunc(names, isDataName) {
-		return fmt.Errorf("open archive %s: %w: it has data files but no %s; dump again", r.path, ErrIncomplete, tocName)
+	if slices.ContainsFunc(names, func(name string) bool { return isDataName(name) || isTemporary(name) }) {
+		return fmt.Errorf("open archive %s: %w: it has no %s; dump again with --overwrite, or into a new directory", r.path, ErrIncomplete, tocName)
 	}
 	return fmt.Errorf("open archive %s: %w: the directory has no %s", r.path, ErrNotArchive, tocName)
 }

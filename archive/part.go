@@ -213,7 +213,7 @@ func (d *Data) stream(compress func(io.Writer) error, f Frame) error {
 	}
 	m := newMeter(io.NewOffsetWriter(d.f, d.off))
 	if err := compress(m); err != nil {
-		return d.fail(fmt.Errorf("write archive file %s: %w", d.name, err))
+		return d.fail(fileError("write archive file", d.f.Name(), err))
 	}
 	f.Size, f.SHA256 = m.n, m.sum()
 	d.record(f)

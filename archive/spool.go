@@ -1,9 +1,7 @@
 package archive
 
 import (
-	"fmt"
 	"io"
-	"os"
 	"strconv"
 )
 
@@ -12,7 +10,7 @@ import (
 type spool struct {
 	w      *Writer
 	name   string
-	f      *os.File
+	f      storeFile
 	off    int64
 	frames []Frame
 }
@@ -40,7 +38,7 @@ func (p *PartWriter) spooled() (*spool, error) {
 func (s *spool) write(compress func(io.Writer) error, f Frame) error {
 	m := newMeter(io.NewOffsetWriter(s.f, s.off))
 	if err := compress(m); err != nil {
-		return fmt.Errorf("write archive file %s: %w", s.name, err)
+		return fileError("write archive file", s.f.Name(), err)
 	}
 	f.Size, f.SHA256 = m.n, m.sum()
 	s.off += f.Size
@@ -55,7 +53,7 @@ func (s *spool) appendTo(d *Data) error {
 
 func (s *spool) release() error {
 	if err := s.f.Close(); err != nil {
-		return fmt.Errorf("close archive file: %w", err)
+		return fileError("close archive file", s.f.Name(), err)
 	}
 	return nil
 }

@@ -24,6 +24,9 @@ func (o *WriterOptions) check() error {
 	if o.Version == (Version{}) {
 		o.Version = CurrentVersion
 	}
+	if o.store == nil {
+		o.store = localStore{}
+	}
 	switch o.Version {
 	case CurrentVersion, Version15:
 	case Version14:

@@ -36,20 +36,27 @@ type WriterOptions struct {
 	Version Version
 	// NoSync does not wait for the files to reach the disk.
 	NoSync bool
+	// Overwrite lets CreateDir start an archive over that is in the directory,
+	// complete or not, and CreateCustomFile replace what an interrupted dump left.
+	Overwrite bool
+
+	store store // nil means the file system
 }
 
 // A Writer makes a directory archive. Until Commit has returned nil the
 // directory is recognisably an interrupted dump. Its methods may be called
 // concurrently, except Commit and Abort, which nothing else may overlap.
 type Writer struct {
-	dir     string
-	madeDir bool
-	opts    WriterOptions
-	codec   *codec
-	stored  atomic.Int64
-	buffers sync.Pool // of *[]byte, for rows on their way to a frame
+	dir       string
+	madeDir   bool
+	overwrite bool // an archive in dir is to be removed
+	opts      WriterOptions
+	codec     *codec
+	stored    atomic.Int64
+	buffers   sync.Pool // of *[]byte, for rows on their way to a frame
 
 	mu        sync.Mutex
+	started   bool                // the first file may be made
 	open      map[closer]struct{} // what Abort must close
 	made      map[string]bool     // names of the files in dir that are ours
 	files     map[string]File     // complete ones, by name
@@ -62,7 +69,9 @@ type Writer struct {
 type closer interface{ release() error }
 
 // CreateDir begins an archive in the directory path, which must be empty or not
-// exist; in a directory that does, the parent must.
+// exist, while its parent must. With Overwrite it may hold an archive, but
+// nothing else: that is removed when the first file is written, its manifest and
+// table of contents first.
 func CreateDir(path string, o WriterOptions) (*Writer, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -71,43 +80,14 @@ func CreateDir(path string, o WriterOptions) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	made, err := makeDir(path)
-	if err != nil {
+	w := &Writer{
+		dir: path, opts: o, codec: k,
+		open: make(map[closer]struct{}), made: make(map[string]bool), files: make(map[string]File),
+	}
+	if err := w.makeDir(); err != nil {
 		return nil, err
 	}
-	return &Writer{
-		dir: path, madeDir: made, opts: o, codec: k,
-		open: make(map[closer]struct{}), made: make(map[string]bool), files: make(map[string]File),
-	}, nil
-}
-
-// makeDir makes the directory path, or checks that it is an empty one.
-func makeDir(path string) (made bool, err error) {
-	err = os.Mkdir(path, 0o700)
-	if err == nil {
-		return true, nil
-	}
-	if !errors.Is(err, fs.ErrExist) {
-		return false, fmt.Errorf("create archive: %w", err)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return false, fmt.Errorf("create archive: %w", err)
-	}
-	if !info.IsDir() {
-		return false, fmt.Errorf("create archive: %s exists and is not a directory; name another path", path)
-	}
-	names, err := listNames(path)
-	if err != nil {
-		return false, fmt.Errorf("create archive: %w", err)
-	}
-	switch {
-	case len(names) == 0:
-		return false, nil
-	case !slices.Contains(names, tocName) && slices.ContainsFunc(names, isDataName):
-		return false, fmt.Errorf("create archive: directory %s holds an interrupted dump; remove it or name another", path)
-	}
-	return false, fmt.Errorf("create archive: directory %s is not empty (it holds %s); empty it or name another", path, names[0])
+	return w, nil
 }
 
 func listNames(dir string) ([]string, error) {
@@ -149,15 +129,19 @@ func (w *Writer) Stored() int64 { return w.stored.Load() }
 
 // create makes a file of the archive. It must not exist: every file has one
 // writer.
-func (w *Writer) create(name string) (*os.File, error) {
+func (w *Writer) create(name string) (storeFile, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.committed || w.aborted {
 		return nil, fmt.Errorf("create archive file %s: the archive is closed", name)
 	}
-	f, err := os.OpenFile(filepath.Join(w.dir, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	if err := w.start(); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(w.dir, name)
+	f, err := w.opts.store.create(path, 0o666)
 	if err != nil {
-		return nil, fmt.Errorf("create archive file: %w", err)
+		return nil, fileError("create archive file", path, err)
 	}
 	w.made[name] = true
 	return f, nil
@@ -167,7 +151,7 @@ func (w *Writer) create(name string) (*os.File, error) {
 func (w *Writer) remove(name string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := os.Remove(filepath.Join(w.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := w.opts.store.remove(filepath.Join(w.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove archive file: %w", err)
 	}
 	delete(w.made, name)
@@ -175,14 +159,14 @@ func (w *Writer) remove(name string) error {
 }
 
 // finish flushes a complete file to the disk and closes it.
-func (w *Writer) finish(f *os.File) error {
+func (w *Writer) finish(f storeFile) error {
 	if !w.opts.NoSync {
 		if err := f.Sync(); err != nil {
-			return errors.Join(fmt.Errorf("sync archive file: %w", err), f.Close())
+			return errors.Join(fileError("sync archive file", f.Name(), err), f.Close())
 		}
 	}
 	if err := f.Close(); err != nil {
-		return fmt.Errorf("close archive file: %w", err)
+		return fileError("close archive file", f.Name(), err)
 	}
 	return nil
 }
@@ -227,6 +211,9 @@ func (w *Writer) Commit(h Header, toc []Entry, m Manifest) error {
 		return err
 	}
 	if err := w.replace(tocName, text); err != nil {
+		return err
+	}
+	if err := w.remove(markName); err != nil {
 		return err
 	}
 	sum := sha256.Sum256(text)
@@ -304,20 +291,20 @@ func (w *Writer) checkComplete(toc []Entry) error {
 
 // replace puts a file into the directory at once, complete or not at all.
 func (w *Writer) replace(name string, text []byte) error {
-	temp := name + ".tmp"
+	temp := name + newSuffix
 	f, err := w.create(temp)
 	if err != nil {
 		return err
 	}
 	if _, err := f.Write(text); err != nil {
-		return errors.Join(fmt.Errorf("write archive file: %w", err), f.Close())
+		return errors.Join(fileError("write archive file", f.Name(), err), f.Close())
 	}
 	if err := w.finish(f); err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := os.Rename(filepath.Join(w.dir, temp), filepath.Join(w.dir, name)); err != nil {
+	if err := w.opts.store.rename(filepath.Join(w.dir, temp), filepath.Join(w.dir, name)); err != nil {
 		return fmt.Errorf("write archive file: %w", err)
 	}
 	delete(w.made, temp)
@@ -331,11 +318,11 @@ func (w *Writer) syncDirs() error {
 	if w.opts.NoSync {
 		return nil
 	}
-	if err := syncDir(w.dir); err != nil {
+	if err := w.opts.store.syncDir(w.dir); err != nil {
 		return err
 	}
 	if w.madeDir {
-		return syncDir(filepath.Dir(filepath.Clean(w.dir)))
+		return w.opts.store.syncDir(filepath.Dir(filepath.Clean(w.dir)))
 	}
 	return nil
 }
@@ -365,7 +352,7 @@ func (w *Writer) Abort() error {
 		errs = append(errs, w.remove(name))
 	}
 	if w.madeDir {
-		if err := os.Remove(w.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := w.opts.store.remove(w.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("remove archive: %w", err))
 		}
 	}

@@ -233,7 +233,7 @@ func TestCreateDirRefuses(t *testing.T) {
 		{"a file", func(p string) error { return os.WriteFile(p, nil, 0o600) }, archive.WriterOptions{}, "is not a directory"},
 		{"a full directory", func(p string) error {
 			return errors.Join(os.Mkdir(p, 0o700), os.WriteFile(filepath.Join(p, "x"), nil, 0o600))
-		}, archive.WriterOptions{}, "is not empty (it holds x)"},
+		}, archive.WriterOptions{}, "is not empty, and what is in it is not all of one archive (x)"},
 		{"an interrupted dump", func(p string) error {
 			return errors.Join(os.Mkdir(p, 0o700), os.WriteFile(filepath.Join(p, "3.dat.zst"), nil, 0o600))
 		}, archive.WriterOptions{}, "interrupted dump"},

@@ -21,8 +21,8 @@ type customRun struct {
 }
 
 // RunCustom dumps the database that source connects to into a custom archive,
-// pg_dump's -Fc: into the file opts.Dir, which must not exist and appears only
-// when it is complete, or, where out is not nil, into that stream. What was
+// pg_dump's -Fc: into the file opts.Dir, which appears, or replaces the one that
+// is there, only when it is complete, or, where out is not nil, into that stream. What was
 // written to a stream before an error cannot be taken back; a reader notices
 // that the archive is not whole. Of opts, Jobs has no meaning.
 func RunCustom(ctx context.Context, source *pgx.ConnConfig, out io.Writer, opts Options) (*Report, error) {
@@ -35,7 +35,7 @@ func RunCustom(ctx context.Context, source *pgx.ConnConfig, out io.Writer, opts 
 }
 
 func (r *customRun) do(ctx context.Context, source *pgx.ConnConfig, out io.Writer, opts Options) (err error) {
-	stored := archive.WriterOptions{Compression: opts.Compression, Level: opts.Level, NoSync: opts.NoSync, Version: opts.ArchiveVersion}
+	stored := archive.WriterOptions{Compression: opts.Compression, Level: opts.Level, NoSync: opts.NoSync, Version: opts.ArchiveVersion, Overwrite: opts.Overwrite}
 	if out != nil {
 		r.out, err = archive.CreateCustom(out, stored)
 	} else {

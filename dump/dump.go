@@ -22,6 +22,10 @@ import (
 type Options struct {
 	// Dir is the directory archive to make. It must not exist or be empty.
 	Dir string
+	// Overwrite starts an archive over that is in Dir, complete or not. It is
+	// removed when the catalog has been read and the first data is written. A
+	// directory with anything else in it is an error all the same.
+	Overwrite bool
 	// Jobs is how many connections read data; 0 means 2. One more holds the
 	// snapshot.
 	Jobs int
@@ -124,7 +128,7 @@ func Run(ctx context.Context, source *pgx.ConnConfig, opts Options) (*Report, er
 }
 
 func (r *run) do(ctx context.Context, source *pgx.ConnConfig, opts Options) (err error) {
-	r.writer, err = archive.CreateDir(opts.Dir, archive.WriterOptions{Compression: opts.Compression, Level: opts.Level, NoSync: opts.NoSync, Version: opts.ArchiveVersion})
+	r.writer, err = archive.CreateDir(opts.Dir, archive.WriterOptions{Compression: opts.Compression, Level: opts.Level, NoSync: opts.NoSync, Version: opts.ArchiveVersion, Overwrite: opts.Overwrite})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,7 +45,8 @@ type Report struct {
 }
 
 // Run copies the archive r to path. All of r is checked on the way; what is
-// damaged or contradicts its manifest is an error, and nothing is left at path.
+// damaged or contradicts its manifest is an error, and nothing is left at path,
+// where nothing may be before.
 func Run(ctx context.Context, r archive.Reader, path string, o Options) (*Report, error) {
 	if o.Format == archive.FormatDirectory || o.Format == "" {
 		w, err := archive.CreateDir(path, o.Writer)
@@ -54,6 +56,9 @@ func Run(ctx context.Context, r archive.Reader, path string, o Options) (*Report
 		return run(ctx, r, &directory{Writer: w}, o)
 	}
 	if o.Format == archive.FormatCustom {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !o.Writer.Overwrite {
+			return nil, fmt.Errorf("convert: %s exists; remove it or name another path", path)
+		}
 		w, err := archive.CreateCustomFile(path, o.Writer)
 		if err != nil {
 			return nil, err

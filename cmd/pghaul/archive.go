@@ -260,6 +260,7 @@ func runArchiveConvert(ctx context.Context, o *convertFlags, g *globals, args []
 	defer func() { err = cmpErr(err, r.Close()) }()
 	var report *convert.Report
 	if args[1] == "-" {
+		noticeClosedPipe()
 		report, err = convert.Stream(ctx, r, g.stdout, opts)
 	} else {
 		report, err = convert.Run(ctx, r, args[1], opts)

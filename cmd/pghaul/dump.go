@@ -71,7 +71,8 @@ what only shapes an SQL script has no effect on an archive, as in pg_dump.
 func (o *dumpFlags) addFlags(cmd *cobra.Command, g *globals) {
 	out := newGroup("Output options")
 	f := out.flags
-	f.StringVarP(&o.Dir, "file", "f", "", "`PATH` to write: a directory that must not exist or be empty; with -Fc and -Fp a file, by default stdout")
+	f.StringVarP(&o.Dir, "file", "f", "", "`PATH` to write: a directory that must not exist or be empty; with -Fc and -Fp\na file, which is replaced when the new one is complete, by default stdout")
+	f.BoolVar(&o.Overwrite, "overwrite", false, "start over the archive in the directory, complete or interrupted; with -Fc what\nan interrupted dump has left of the file")
 	f.StringVarP(&o.format, "format", "F", "d", "`FORMAT`: d, a directory archive, c, a custom archive in one file, or p, a plain SQL script for psql")
 	f.StringVar(&o.archiveVersion, "archive-version", "1.16", "`VERSION` of the table of contents: 1.16, 1.15 for pg_restore 16, or 1.14\nfor 12 to 15, with gzip or none")
 	f.IntVarP(&o.Jobs, "jobs", "j", 2, "read tables on `N` connections")
@@ -280,6 +281,7 @@ func (o *dumpFlags) write(ctx context.Context, g *globals, source *pgx.ConnConfi
 	case isTerminal(g.stdout):
 		return nil, usagef("an archive is not written to a terminal: give -f FILE, or send it through a pipe")
 	}
+	noticeClosedPipe()
 	return dump.RunCustom(ctx, source, g.stdout, o.Options)
 }
 

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/pflag"
@@ -66,15 +68,32 @@ func restrictKey(given string) string {
 	return rand.Text()
 }
 
-// toFile lets write fill a file, which appears only when it is complete, or,
-// without a name or with "-", stdout.
+// noticeClosedPipe makes it an error to write to a pipe that nobody reads from,
+// which otherwise ends the process without a word.
+func noticeClosedPipe() { signal.Ignore(syscall.SIGPIPE) }
+
+// toFile lets write fill a file, which appears, or replaces one, only when it is
+// complete, or, without a name or with "-", stdout. A device or a pipe is
+// written to as it is.
 func toFile(stdout io.Writer, name string, write func(io.Writer) error) (err error) {
 	if name == "" || name == "-" {
-		out := bufio.NewWriter(stdout)
-		if err := write(out); err != nil {
-			return err
+		return throughBuffer(stdout, write)
+	}
+	info, err := os.Stat(name)
+	switch {
+	case err == nil && info.IsDir():
+		return fmt.Errorf("write script: %s is a directory; name a file", name)
+	case err == nil && !info.Mode().IsRegular():
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return fmt.Errorf("write script: %w", err)
 		}
-		return out.Flush()
+		return errors.Join(throughBuffer(f, write), f.Close())
+	case err == nil:
+		// What a symbolic link points to is replaced, not the link.
+		if name, err = filepath.EvalSymlinks(name); err != nil {
+			return fmt.Errorf("write script: %w", err)
+		}
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
@@ -92,4 +111,14 @@ func toFile(stdout io.Writer, name string, write func(io.Writer) error) (err err
 		return fmt.Errorf("write script: %w", err)
 	}
 	return os.Rename(f.Name(), name)
+}
+
+// throughBuffer lets write fill what cannot be replaced as a whole.
+func throughBuffer(w io.Writer, write func(io.Writer) error) error {
+	noticeClosedPipe()
+	out := bufio.NewWriter(w)
+	if err := write(out); err != nil {
+		return err
+	}
+	return out.Flush()
 }
