@@ -43,6 +43,12 @@ type Facts struct {
 	Tablespaces []string             `yaml:"-" json:"-"`
 	// Wrappers are the foreign-data wrappers the user has USAGE on.
 	Wrappers []string `yaml:"-" json:"-"`
+	// MayCreate says that the user may create schemas in the database.
+	MayCreate bool `yaml:"-" json:"-"`
+	// PublicCreate says that PUBLIC may create objects in schema public.
+	PublicCreate bool `yaml:"-" json:"-"`
+	// Unread tells what could not be read, and why: decisions are made without it.
+	Unread []string `yaml:"-" json:"-"`
 	// Objects are the user's own relations, types, functions and schemas: not
 	// those of extensions, of the system or of the platform.
 	Objects []Object `yaml:"-" json:"-"`
@@ -112,6 +118,9 @@ type Extension struct {
 	Owner   string `yaml:"owner" json:"owner"`
 	// Schemas are those that belong to the extension.
 	Schemas []string `yaml:"schemas,omitempty" json:"schemas,omitempty"`
+	// Members are its relations and functions with privileges of their own.
+	// Functions are named without their arguments.
+	Members []Object `yaml:"-" json:"-"`
 }
 
 // An Available extension is one that CREATE EXTENSION would find.
