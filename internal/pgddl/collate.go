@@ -28,8 +28,15 @@ func ReplaceCollation(sql string, f func(name string) (string, bool)) (string, e
 				return "", c.err
 			}
 			if to, ok := f(quote.Qualified(names...)); ok {
-				b.WriteString(sql[done:s[from].Start] + to)
+				b.WriteString(sql[done:s[from].Start])
 				done = s[c.at-1].End
+				if s[from].Start == s[from-1].End { // a name in quotes needs no blanks beside it, its successor may
+					b.WriteByte(' ')
+				}
+				b.WriteString(to)
+				if done < len(sql) && !isSpace(sql[done]) && strings.IndexByte(",);", sql[done]) < 0 {
+					b.WriteByte(' ')
+				}
 			}
 		}
 	}

@@ -23,6 +23,9 @@ func (c *cursor) foreignOptions() []Option {
 	if !c.take("options") {
 		return nil
 	}
+	if c.has("(", ")") {
+		c.fail("an option")
+	}
 	var list []Option
 	for _, tokens := range commas(c.brackets()) {
 		o := c.within(tokens)

@@ -101,6 +101,9 @@ func (c *cursor) tableItems(t *Table) {
 			t.Constraints = append(t.Constraints, span(c.sql, tokens))
 			continue
 		}
+		if item.has("like") {
+			item.fail("a column") // the name would have quotes
+		}
 		t.Columns = append(t.Columns, item.column())
 		c.join(item)
 	}
@@ -154,9 +157,9 @@ func (c *cursor) identityUnlogged() bool {
 	if !c.take("always") && !c.take("by", "default") {
 		return false
 	}
-	if !c.take("as", "identity", "(") {
+	if !c.take("as", "identity", "(", "sequence", "name") {
 		return false
 	}
-	c.until("unlogged")
+	c.names()
 	return c.take("unlogged")
 }
