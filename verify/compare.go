@@ -16,6 +16,7 @@ import (
 	"github.com/pghaul/pghaul/catalog"
 	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/internal/quote"
+	"github.com/pghaul/pghaul/progress"
 )
 
 // A comparison is one run under way.
@@ -29,10 +30,13 @@ type comparison struct {
 // A pair is a table of either end or of both.
 type pair struct {
 	key
-	data     [2]*catalog.TableData // nil where the table is not, or not readable
-	columns  []string              // to compare, in the source's order
+	items    [2]*item // nil where the table is not, or not readable
+	columns  []string // to compare, in the source's order
 	problems []string
-	digest   [2]*copyproto.Digest
+	// countOnly says why only the numbers of rows can be compared; "" compares
+	// the rows.
+	countOnly string
+	digest    [2]*copyproto.Digest
 	// root is the partitioned table whose rows are compared as a whole: which
 	// partition a row is in depends on the server. nil for most tables.
 	root *catalog.Relation
@@ -53,6 +57,9 @@ func (c *comparison) open(ctx context.Context) error {
 		return err
 	}
 	c.encoding = copyEncoding(c.ends[0].encoding, c.ends[1].encoding)
+	if c.ends[0].rec != nil {
+		c.encoding = recordedEncoding(c.ends[0].encoding)
+	}
 	return nil
 }
 
@@ -65,30 +72,84 @@ func (c *comparison) close() {
 // match pairs the tables of both ends.
 func (c *comparison) match() {
 	var bytes int64
-	for _, k := range union(c.ends[0].tables, c.ends[1].tables) {
+	for _, k := range c.keys(c.ends[0].tables, c.ends[1].tables) {
 		p := &pair{key: k}
 		for i, e := range c.ends {
 			switch it := e.tables[k]; {
 			case it == nil:
-			case it.data == nil:
+			case it.reason != "":
 				p.problems = append(p.problems, e.name+": "+it.reason)
 			default:
-				p.data[i] = it.data
+				p.items[i] = it
 			}
 		}
 		p.matchColumns()
 		p.findRoot()
+		c.limit(p)
 		c.pairs = append(c.pairs, p)
 		bytes += p.bytes()
 	}
+	c.limitRoots()
 	slices.SortStableFunc(c.pairs, func(a, b *pair) int { return cmp.Compare(b.bytes(), a.bytes()) })
 	c.opts.Progress.Expect(len(c.pairs), bytes)
 }
 
-// union returns the keys of both maps, sorted.
-func union(a, b map[key]*item) []key {
-	all := maps.Clone(a)
-	maps.Copy(all, b)
+// limit finds out whether more than the rows' number can be compared.
+func (c *comparison) limit(p *pair) {
+	source, target := p.items[0], p.items[1]
+	if c.opts.NoDigest {
+		p.countOnly = "that is all that was asked for"
+		return
+	}
+	if source == nil || source.recorded == nil {
+		return
+	}
+	rec := source.recorded
+	switch {
+	case rec.digest == nil && rec.entry == nil:
+		p.countOnly = "the rows are recorded as INSERT statements"
+	case target != nil && len(p.columns) < len(rec.Columns) && rec.entry == nil:
+		p.countOnly = "the digest is of all columns"
+	case c.ends[1].foreignMoney && target != nil && slices.ContainsFunc(p.columns, func(name string) bool {
+		return target.data.Table.ColumnType(name) == "money"
+	}):
+		p.countOnly = fmt.Sprintf("the target lacks the locale %s, by which the source writes values of type money", c.ends[0].rec.source.LCMonetary)
+	}
+}
+
+// limitRoots does so for tables whose partitions are added up: their columns
+// must have been recorded in one order.
+func (c *comparison) limitRoots() {
+	first := map[*catalog.Relation]*pair{}
+	for _, p := range c.pairs {
+		if p.root == nil || p.items[0] == nil || p.items[0].recorded == nil {
+			continue
+		}
+		f := first[p.root]
+		if f == nil {
+			first[p.root] = p
+			continue
+		}
+		if p.countOnly == "" && !slices.Equal(f.columns, p.columns) {
+			p.countOnly = "the partitions have their columns in different orders"
+		}
+		if f.countOnly == "" {
+			f.countOnly = p.countOnly
+		}
+	}
+	for _, p := range c.pairs {
+		if f := first[p.root]; p.root != nil && f != nil && p.countOnly == "" {
+			p.countOnly = f.countOnly
+		}
+	}
+}
+
+// keys returns what is to be compared, sorted.
+func (c *comparison) keys(source, target map[key]*item) []key {
+	all := maps.Clone(source)
+	if !c.opts.IgnoreExtra {
+		maps.Copy(all, target)
+	}
 	return slices.SortedFunc(maps.Keys(all), func(x, y key) int {
 		return cmp.Or(strings.Compare(x.schema, y.schema), strings.Compare(x.name, y.name))
 	})
@@ -97,14 +158,16 @@ func union(a, b map[key]*item) []key {
 // matchColumns decides which columns to compare, and reports those that only
 // one end has.
 func (p *pair) matchColumns() {
-	source, target := p.data[0], p.data[1]
-	switch {
-	case source == nil && target == nil:
-	case target == nil:
-		p.columns = source.Columns
-	case source == nil:
-		p.columns = target.Columns
-	default:
+	if p.items[0] == nil || p.items[1] == nil {
+		for _, it := range p.items {
+			if it != nil {
+				p.columns = it.columns()
+			}
+		}
+		return
+	}
+	source, target := p.items[0].columns(), p.items[1].columns()
+	{
 		only := func(what string, of, in []string) {
 			var names []string
 			for _, name := range of {
@@ -120,10 +183,10 @@ func (p *pair) matchColumns() {
 				p.problems = append(p.problems, fmt.Sprintf("columns %s %s", quote.Idents(names), what))
 			}
 		}
-		only("missing in target", source.Columns, target.Columns)
-		only("missing in source", target.Columns, source.Columns)
-		for _, name := range source.Columns {
-			if slices.Contains(target.Columns, name) {
+		only("missing in target", source, target)
+		only("missing in source", target, source)
+		for _, name := range source {
+			if slices.Contains(target, name) {
 				p.columns = append(p.columns, name)
 			}
 		}
@@ -133,12 +196,12 @@ func (p *pair) matchColumns() {
 // findRoot looks whether the rows' partition depends on the server. Then the
 // columns are read in the order of the topmost table, alike in every partition.
 func (p *pair) findRoot() {
-	for _, d := range p.data {
-		if p.root == nil && d != nil {
-			p.root = d.Root
+	for _, it := range p.items {
+		if p.root == nil && it != nil && it.data != nil {
+			p.root = it.data.Root
 		}
 	}
-	if p.root == nil {
+	if p.root == nil || p.items[0] != nil && p.items[0].recorded != nil {
 		return
 	}
 	order := p.root.CopyColumns()
@@ -146,10 +209,13 @@ func (p *pair) findRoot() {
 }
 
 // add puts a partition's rows to those of the whole table.
-func (t *Table) add(p *pair) {
+func (t *Table) add(p *pair, countsOnly bool) {
 	if len(p.problems) > 0 {
 		t.Problem = strings.Join(append([]string{t.Problem}, p.problems...), "; ")
 		t.Problem = strings.TrimPrefix(t.Problem, "; ")
+	}
+	if t.CountOnly == "" && !countsOnly {
+		t.CountOnly = p.countOnly
 	}
 	for i, sum := range []**copyproto.Digest{&t.Source, &t.Target} {
 		if p.digest[i] == nil {
@@ -164,13 +230,17 @@ func (t *Table) add(p *pair) {
 
 // bytes is how long the table takes, roughly.
 func (p *pair) bytes() int64 {
-	var pages int64
-	for _, d := range p.data {
-		if d != nil {
-			pages = max(pages, d.Pages)
+	var n int64
+	for _, it := range p.items {
+		switch {
+		case it == nil:
+		case it.recorded != nil:
+			n = max(n, it.recorded.Bytes)
+		default:
+			n = max(n, it.data.Pages*8192)
 		}
 	}
-	return pages * 8192
+	return n
 }
 
 func (p *pair) String() string { return quote.Qualified(p.schema, p.name) }
@@ -205,6 +275,17 @@ func (c *comparison) readAll(ctx context.Context) error {
 	return g.Wait()
 }
 
+// described is the table's definition, the source's if there is one; nil if
+// neither end has it.
+func (p *pair) described() *catalog.TableData {
+	for _, it := range p.items {
+		if it != nil && it.data != nil {
+			return it.data
+		}
+	}
+	return nil
+}
+
 // read reads one table at both ends. What a server refuses is a problem of the
 // table; an error ends the run.
 func (c *comparison) read(ctx context.Context, p *pair, readers [2]*reader) (err error) {
@@ -212,15 +293,26 @@ func (c *comparison) read(ctx context.Context, p *pair, readers [2]*reader) (err
 	task := c.opts.Progress.StartSized("compare", p.String(), p.bytes())
 	var refused, errs [2]error
 	var wg sync.WaitGroup
-	for i, r := range readers {
-		if p.data[i] == nil {
+	counted := false // by the task
+	for i, it := range p.items {
+		if it == nil {
 			continue
 		}
-		m := &meter{}
-		if i == 0 || p.data[0] == nil {
-			m.task = task
+		if c.known(p, i) {
+			continue
 		}
-		wg.Go(func() { p.digest[i], refused[i], errs[i] = r.read(ctx, c.statement(p), c.opts.NoDigest, m) })
+		var of *progress.Task
+		if !counted {
+			of, counted = task, true
+		}
+		wg.Go(func() {
+			m := newMeter(of, c.rewriters(p, i))
+			if it.recorded != nil {
+				p.digest[i], refused[i], errs[i] = c.readRecorded(ctx, it.recorded, p, m)
+			} else {
+				p.digest[i], refused[i], errs[i] = readers[i].read(ctx, c.statement(p, it.data), p.countOnly != "", m)
+			}
+		})
 	}
 	wg.Wait()
 	for i, err := range refused {
@@ -236,48 +328,36 @@ func (c *comparison) read(ctx context.Context, p *pair, readers [2]*reader) (err
 	return nil
 }
 
-// statement reads the table, at either end. The lock makes sure that the table
-// can be read now: behind a session that waits to change it, which waits for
-// our lock on it, reading would wait for ever.
-func (c *comparison) statement(p *pair) string {
-	d := p.data[0]
-	if d == nil {
-		d = p.data[1]
+// known takes what was recorded of a table's rows if that is enough.
+func (c *comparison) known(p *pair, i int) bool {
+	rec := p.items[i].recorded
+	switch {
+	case rec == nil:
+		return false
+	case p.countOnly != "" && rec.Rows >= 0:
+		p.digest[i] = &copyproto.Digest{Rows: rec.Rows}
+		return true
+	case p.countOnly == "" && rec.digest != nil && len(p.columns) == len(rec.Columns):
+		p.digest[i] = rec.digest
+		return true
 	}
-	name, columns, byValue := p.String(), quote.Idents(p.columns), false
-	if c.floatsByValue() {
-		columns, byValue = valueColumns(d, p.columns)
-	}
+	return false
+}
+
+// statement reads the table of an end. The lock makes sure that the table can
+// be read now: behind a session that waits to change it, which waits for our
+// lock on it, reading would wait for ever.
+func (c *comparison) statement(p *pair, d *catalog.TableData) string {
+	name, columns, condition := d.Table.QualifiedName(), quote.Idents(p.columns), p.described().Condition
 	sql := "ROLLBACK TO SAVEPOINT " + savepoint + "; LOCK TABLE ONLY " + name + " IN ACCESS SHARE MODE NOWAIT; "
 	with := " TO STDOUT WITH (ENCODING " + quote.Literal(c.encoding) + ")"
 	switch {
-	case c.opts.NoDigest:
-		return sql + "SELECT pg_catalog.count(*) FROM ONLY " + name + " " + d.Condition
-	case d.Condition != "" || columns == "" || byValue:
-		return sql + "COPY (SELECT " + columns + " FROM ONLY " + name + " " + d.Condition + ")" + with
+	case p.countOnly != "":
+		return sql + "SELECT pg_catalog.count(*) FROM ONLY " + name + " " + condition
+	case condition != "" || columns == "":
+		return sql + "COPY (SELECT " + columns + " FROM ONLY " + name + " " + condition + ")" + with
 	}
 	return sql + "COPY " + name + " (" + columns + ")" + with
-}
-
-// floatsByValue reports whether the ends write floating-point numbers in
-// different ways: before 12 with up to 17 digits, since then with as few as
-// tell the number. Columns of those types are then compared by their bits;
-// numbers inside arrays and rows are not, and may show as different.
-func (c *comparison) floatsByValue() bool {
-	return c.ends[0].version.AtLeast(12) != c.ends[1].version.AtLeast(12)
-}
-
-// valueColumns names columns for a query, floating-point ones by their bits.
-func valueColumns(d *catalog.TableData, names []string) (list string, any bool) {
-	out := make([]string, len(names))
-	for i, name := range names {
-		out[i] = quote.Ident(name)
-		send := map[string]string{"real": "float4send", "double precision": "float8send"}[d.Table.ColumnType(name)]
-		if send != "" {
-			out[i], any = "pg_catalog."+send+"("+out[i]+")", true
-		}
-	}
-	return strings.Join(out, ", "), any
 }
 
 // beating runs do while the snapshots' sessions are kept in use. Without those
@@ -296,7 +376,8 @@ func (c *comparison) beating(ctx context.Context, do func(context.Context) error
 }
 
 func (c *comparison) report() *Report {
-	r := &Report{Snapshot: c.ends[0].snapshot.Name}
+	r := &Report{Source: c.ends[0].describe(), Target: c.ends[1].describe()}
+	r.Snapshot = r.Source.Snapshot
 	whole := map[key]*Table{}
 	for _, p := range c.pairs {
 		if p.root != nil {
@@ -304,11 +385,14 @@ func (c *comparison) report() *Report {
 			if whole[k] == nil {
 				whole[k] = &Table{Schema: k.schema, Name: k.name}
 			}
-			whole[k].add(p)
+			whole[k].add(p, c.opts.NoDigest)
 			continue
 		}
 		source, target := p.digest[0], p.digest[1]
 		t := Table{Schema: p.schema, Name: p.name, Source: source, Target: target, Problem: strings.Join(p.problems, "; ")}
+		if !c.opts.NoDigest {
+			t.CountOnly = p.countOnly
+		}
 		t.Equal = t.Problem == "" && source != nil && target != nil && *source == *target
 		r.Tables = append(r.Tables, t)
 	}
@@ -319,17 +403,19 @@ func (c *comparison) report() *Report {
 	slices.SortFunc(r.Tables, func(a, b Table) int {
 		return cmp.Or(strings.Compare(a.Schema, b.Schema), strings.Compare(a.Name, b.Name))
 	})
-	for _, k := range union(c.ends[0].sequences, c.ends[1].sequences) {
+	if e := c.ends[0]; e.rec != nil && e.rec.reader == nil {
+		return r // nobody noted where sequences stood
+	}
+	for _, k := range c.keys(c.ends[0].sequences, c.ends[1].sequences) {
 		s := Sequence{Schema: k.schema, Name: k.name}
 		var problems []string
 		for i, value := range []**SequenceValue{&s.Source, &s.Target} {
 			switch it := c.ends[i].sequences[k]; {
 			case it == nil:
-			case it.data == nil:
+			case it.position == nil:
 				problems = append(problems, c.ends[i].name+": "+it.reason)
 			default:
-				last, called, _ := it.data.Position()
-				*value = &SequenceValue{Last: last, Called: called}
+				*value = it.position
 			}
 		}
 		s.Problem = strings.Join(problems, "; ")

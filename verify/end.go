@@ -10,32 +10,50 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pghaul/pghaul/catalog"
 	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/internal/quote"
 )
 
-// An end is one of the two databases.
+// An end is one of the two sides: a database, or what was recorded of one.
 type end struct {
 	name string // "source" or "target"
 	cfg  *pgx.ConnConfig
 	log  *slog.Logger
+	rec  *recording // instead of a database
 
 	// encoding is the database's own. Sessions speak UTF-8, so that names of
 	// both ends compare, unless the database's encoding cannot be converted.
 	encoding string
-	version  pg.Version
-	snapshot *pg.Snapshot
-	first    *pgx.Conn // read the catalog; serves the first worker from then on
+	// monetary is the lc_monetary of the sessions; "" leaves the database's.
+	monetary string
+	// foreignMoney says that the server does not know that locale: its text of
+	// money values cannot be compared.
+	foreignMoney bool
+	version      pg.Version
+	database     string
+	snapshot     *pg.Snapshot
+	first        *pgx.Conn // read the catalog; serves the first worker from then on
 
 	tables, sequences map[key]*item
 }
 
 // An item is a table or sequence that an end has.
 type item struct {
-	data   *catalog.TableData // nil if it cannot be read
-	reason string             // why it cannot
+	data     *catalog.TableData // of a database; nil if it cannot be read
+	recorded *recorded          // of a recording; nil for a sequence and if it cannot be read
+	position *SequenceValue     // of a sequence; nil if it cannot be read
+	reason   string             // why it cannot be read
+}
+
+// columns are those whose values the end has.
+func (it *item) columns() []string {
+	if it.recorded != nil {
+		return it.recorded.Columns
+	}
+	return it.data.Columns
 }
 
 // A key names a table or sequence the same way at both ends.
@@ -55,6 +73,14 @@ func copyEncoding(a, b string) string {
 	return "UTF8"
 }
 
+// recordedEncoding is the one to read in what was recorded in an encoding.
+func recordedEncoding(recorded string) string {
+	if opaque(recorded) {
+		return "SQL_ASCII"
+	}
+	return recorded
+}
+
 func (e *end) sessionEncoding() string {
 	if opaque(e.encoding) {
 		return e.encoding
@@ -64,6 +90,9 @@ func (e *end) sessionEncoding() string {
 
 // open takes the snapshot, locks what is selected and lists it.
 func (e *end) open(ctx context.Context, opts catalog.Options) error {
+	if e.rec != nil {
+		return e.rec.list(e)
+	}
 	leader, err := pg.Connect(ctx, e.cfg, pg.ReadData, e.session(""))
 	if err != nil {
 		return fmt.Errorf("%s: %w", e.name, err)
@@ -90,7 +119,7 @@ func (e *end) open(ctx context.Context, opts catalog.Options) error {
 	if err != nil {
 		return err
 	}
-	e.version = db.Version
+	e.version, e.database = db.Version, db.Name
 	e.list(db)
 	return nil
 }
@@ -135,7 +164,20 @@ func (e *end) pause(ctx context.Context) error {
 }
 
 func (e *end) session(encoding string) pg.Options {
-	return pg.Options{Application: "pghaul verify", Encoding: encoding, LCMonetary: "C"}
+	return pg.Options{Application: "pghaul verify", Encoding: encoding}
+}
+
+// setMonetary makes money values come out as they do at the other end.
+func (e *end) setMonetary(ctx context.Context, c *pgconn.PgConn) error {
+	if e.monetary == "" || e.foreignMoney {
+		return nil
+	}
+	_, err := c.Exec(ctx, "SET lc_monetary = "+quote.Literal(e.monetary)).ReadAll()
+	if pg.Code(err) == "22023" { // a locale that this server does not have
+		e.foreignMoney = true
+		return nil
+	}
+	return err
 }
 
 // savepoint is set in a worker's transaction before anything is read. Going
@@ -149,7 +191,10 @@ func (e *end) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", e.name, err)
 	}
-	err = pg.Import(ctx, conn.PgConn(), e.snapshot.Name)
+	err = e.setMonetary(ctx, conn.PgConn())
+	if err == nil {
+		err = pg.Import(ctx, conn.PgConn(), e.snapshot.Name)
+	}
 	if err == nil {
 		_, err = conn.PgConn().Exec(ctx, "SAVEPOINT "+savepoint).ReadAll()
 	}
@@ -238,9 +283,9 @@ func (e *end) list(db *catalog.Database) {
 			case "TABLE DATA":
 				e.tables[k] = &item{data: o}
 			case "SEQUENCE SET":
-				it := &item{data: o}
-				if _, _, ok := o.Position(); !ok {
-					it = &item{reason: cmp.Or(reasons[m.QualifiedName()], "its position cannot be read")}
+				it := &item{reason: cmp.Or(reasons[m.QualifiedName()], "its position cannot be read")}
+				if last, called, ok := o.Position(); ok {
+					it = &item{position: &SequenceValue{last, called}}
 				}
 				e.sequences[k] = it
 			}
@@ -258,10 +303,24 @@ func (e *end) list(db *catalog.Database) {
 const heartbeat = 30 * time.Second
 
 func (e *end) beat(ctx context.Context) error {
+	if e.snapshot == nil {
+		return nil
+	}
 	if err := e.snapshot.Heartbeat(ctx, heartbeat); err != nil {
 		return fmt.Errorf("%s: %w", e.name, err)
 	}
 	return nil
+}
+
+// describe tells what was looked at and when.
+func (e *end) describe() End {
+	d := End{Database: e.database, Version: int(e.version)}
+	if e.rec != nil {
+		d.Recorded, d.Snapshot, d.Taken, d.LSN = true, e.rec.source.Snapshot, e.rec.source.Started, e.rec.source.LSN
+	} else {
+		d.Snapshot, d.Taken, d.LSN = e.snapshot.Name, e.snapshot.Taken, e.snapshot.LSN
+	}
+	return d
 }
 
 func (e *end) close() {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
@@ -11,7 +13,6 @@ import (
 
 	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/internal/pg"
-	"github.com/pghaul/pghaul/progress"
 )
 
 // A reader is one worker's connection to one end, opened when it is needed.
@@ -67,7 +68,7 @@ func (r *reader) digest(ctx context.Context, sql string, m *meter) (*copyproto.D
 		return nil, err
 	}
 	d := m.hash.Sum()
-	if m.hash.Partial() || d.Rows != n {
+	if m.partial() || d.Rows != n {
 		return nil, fmt.Errorf("the server sent %d rows and counted %d", d.Rows, n)
 	}
 	m.tell()
@@ -88,36 +89,6 @@ func (r *reader) count(ctx context.Context, sql string, m *meter) (*copyproto.Di
 	return &copyproto.Digest{Rows: n}, nil
 }
 
-// A meter hashes rows and counts them. The task is told now and then: told
-// about each row it would cost as much as the hash.
-type meter struct {
-	hash                       copyproto.Hasher
-	task                       *progress.Task
-	bytes, toldRows, toldBytes int64
-}
-
-// Write implements io.Writer.
-func (m *meter) Write(p []byte) (int, error) {
-	m.bytes += int64(len(p))
-	n, err := m.hash.Write(p)
-	if m.bytes-m.toldBytes >= 1<<16 {
-		m.tell()
-	}
-	return n, err
-}
-
-func (m *meter) tell() {
-	rows := m.hash.Sum().Rows
-	m.task.Add(rows-m.toldRows, m.bytes-m.toldBytes)
-	m.toldRows, m.toldBytes = rows, m.bytes
-}
-
-// reset takes back what was counted.
-func (m *meter) reset() {
-	m.task.Add(-m.toldRows, -m.toldBytes)
-	*m = meter{task: m.task}
-}
-
 // explain puts a server's refusal into one line.
 func explain(err error) string {
 	pe, ok := errors.AsType[*pgconn.PgError](err)
@@ -132,4 +103,25 @@ func explain(err error) string {
 		text += " (" + pe.Hint + ")"
 	}
 	return text + " (SQLSTATE " + pe.Code + ")"
+}
+
+// readRecorded reads a table's rows from the archive. Damage is a problem of
+// that table.
+func (c *comparison) readRecorded(ctx context.Context, t *recorded, p *pair, m *meter) (d *copyproto.Digest, refused, err error) {
+	out := io.Writer(m)
+	if !slices.Equal(t.Columns, p.columns) {
+		out = &splitter{do: (&projection{all: t.Columns, want: p.columns, w: m}).row}
+	}
+	n, err := c.ends[0].rec.read(ctx, t, out)
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, fmt.Errorf("source: %w", context.Cause(ctx))
+	case err != nil:
+		return nil, err, nil
+	case m.partial() || m.hash.Sum().Rows != n:
+		return nil, errors.New("the data ends inside a row"), nil
+	}
+	m.tell()
+	sum := m.hash.Sum()
+	return &sum, nil, nil
 }

@@ -11,8 +11,26 @@ import (
 type Report struct {
 	Tables    []Table       `json:"tables"`    // sorted by schema and name
 	Sequences []Sequence    `json:"sequences"` // sorted by schema and name
-	Snapshot  string        `json:"snapshot"`  // of the source
+	Source    End           `json:"source"`
+	Target    End           `json:"target"`
+	Snapshot  string        `json:"snapshot"` // of the source; "" for an archive of pg_dump
 	Elapsed   time.Duration `json:"elapsed_ns"`
+}
+
+// An End is one of the two sides and the moment it was looked at.
+type End struct {
+	Database string `json:"database"`
+	Version  int    `json:"server_version_num"`
+	Snapshot string `json:"snapshot,omitempty"`
+	// Taken is when the snapshot was taken: what was committed later is not in
+	// the comparison. For an archive it is when its dump began.
+	Taken time.Time `json:"taken"`
+	// LSN is the position in the write-ahead log at about that moment; "" if the
+	// role may not ask.
+	LSN string `json:"lsn,omitempty"`
+	// Recorded says that the rows' digests were recorded then and that nothing,
+	// or an archive, was read now.
+	Recorded bool `json:"recorded,omitempty"`
 }
 
 // A Table is the comparison of one table.
@@ -27,7 +45,10 @@ type Table struct {
 	// Problem says what else is wrong, such as a missing column or a refused
 	// read; "" if nothing.
 	Problem string `json:"problem,omitempty"`
-	Equal   bool   `json:"equal"`
+	// CountOnly says why only the numbers of rows were compared; "" if the rows
+	// were, or if no more was asked for.
+	CountOnly string `json:"count_only,omitempty"`
+	Equal     bool   `json:"equal"`
 }
 
 // A Sequence is the comparison of one sequence's position. Positions are not

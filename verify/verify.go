@@ -28,11 +28,14 @@ package verify
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/catalog"
 	"github.com/pghaul/pghaul/progress"
 )
@@ -49,6 +52,8 @@ type Options struct {
 	Select catalog.Selection
 	// NoDigest compares row counts only.
 	NoDigest bool
+	// IgnoreExtra leaves out the tables and sequences that only the target has.
+	IgnoreExtra bool
 	// Logger hears what happens, a line a table; nil discards.
 	Logger *slog.Logger
 	// Progress counts the source's rows and bytes, the target's of tables that
@@ -63,6 +68,36 @@ type Options struct {
 // A difference is in the report; an error says that the comparison could not
 // be finished, and then there is no report.
 func Run(ctx context.Context, source, target *pgx.ConnConfig, opts Options) (*Report, error) {
+	return run(ctx, &end{name: "source", cfg: source, monetary: "C"}, &end{name: "target", cfg: target, monetary: "C"}, opts)
+}
+
+// Recorded compares a target with what was recorded of its source when that was
+// read: the rows, columns and digests of tables, as a dump writes them into its
+// manifest, and the facts of the source by which the rows were written (its
+// version, encoding and lc_monetary). Nothing but the target is read.
+func Recorded(ctx context.Context, target *pgx.ConnConfig, tables []archive.TableData, source archive.Source, opts Options) (*Report, error) {
+	return recordedRun(ctx, &recording{source: source, tables: tables}, target, opts)
+}
+
+// FromArchive compares a target with the archive it was restored from. What the
+// manifest says of the rows is taken for them (Archive tells whether it is
+// true); an archive without one, as pg_dump makes, is read.
+func FromArchive(ctx context.Context, r archive.Reader, target *pgx.ConnConfig, opts Options) (*Report, error) {
+	rec, err := fromArchive(r)
+	if err != nil {
+		return nil, fmt.Errorf("source: %w", err)
+	}
+	return recordedRun(ctx, rec, target, opts)
+}
+
+func recordedRun(ctx context.Context, rec *recording, target *pgx.ConnConfig, opts Options) (*Report, error) {
+	if !reflect.DeepEqual(opts.Select, catalog.Selection{}) {
+		return nil, errors.New("what was recorded cannot be selected from: leave the selection out")
+	}
+	return run(ctx, &end{name: "source", rec: rec}, &end{name: "target", cfg: target, monetary: rec.source.LCMonetary}, opts)
+}
+
+func run(ctx context.Context, source, target *end, opts Options) (*Report, error) {
 	began := time.Now()
 	if opts.Select.SchemaOnly && !opts.Select.SequenceData {
 		return nil, errors.New("a selection without data leaves nothing to compare")
@@ -73,10 +108,8 @@ func Run(ctx context.Context, source, target *pgx.ConnConfig, opts Options) (*Re
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	c := &comparison{opts: opts, ends: [2]*end{
-		{name: "source", cfg: source, log: opts.Logger},
-		{name: "target", cfg: target, log: opts.Logger},
-	}}
+	source.log, target.log = opts.Logger, opts.Logger
+	c := &comparison{opts: opts, ends: [2]*end{source, target}}
 	defer c.close()
 	if err := c.open(ctx); err != nil {
 		return nil, err

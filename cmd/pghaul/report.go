@@ -100,7 +100,9 @@ type jsonTable struct {
 	Source  *jsonSide `json:"source"` // null: not there
 	Target  *jsonSide `json:"target"`
 	Problem string    `json:"problem,omitempty"`
-	Equal   bool      `json:"equal"`
+	// CountOnly says why only the numbers of rows were compared.
+	CountOnly string `json:"count_only,omitempty"`
+	Equal     bool   `json:"equal"`
 }
 
 type jsonPosition struct {
@@ -117,9 +119,21 @@ type jsonSequence struct {
 	Equal   bool          `json:"equal"`
 }
 
+// A jsonEnd is one of the two ends of a comparison.
+type jsonEnd struct {
+	Database string    `json:"database"`
+	Version  int       `json:"server_version_num"`
+	Snapshot string    `json:"snapshot,omitempty"`
+	Taken    time.Time `json:"taken"`
+	LSN      string    `json:"lsn,omitempty"`
+	Recorded bool      `json:"recorded,omitempty"`
+}
+
 type jsonVerify struct {
 	Equal     bool           `json:"equal"`
 	Snapshot  string         `json:"snapshot"`
+	Source    jsonEnd        `json:"source"`
+	Target    jsonEnd        `json:"target"`
 	Tables    []jsonTable    `json:"tables"`
 	Sequences []jsonSequence `json:"sequences"`
 	Seconds   float64        `json:"seconds"`
@@ -244,12 +258,12 @@ func verifyReport(r *verify.Report, digests bool) any {
 		return nil
 	}
 	out := jsonVerify{
-		Equal: r.Equal(), Snapshot: r.Snapshot, Seconds: r.Elapsed.Seconds(),
+		Equal: r.Equal(), Snapshot: r.Snapshot, Source: jsonEnd(r.Source), Target: jsonEnd(r.Target), Seconds: r.Elapsed.Seconds(),
 		Tables: make([]jsonTable, len(r.Tables)), Sequences: make([]jsonSequence, len(r.Sequences)),
 	}
 	for i, t := range r.Tables {
 		out.Tables[i] = jsonTable{
-			Schema: t.Schema, Name: t.Name, Problem: t.Problem, Equal: t.Equal,
+			Schema: t.Schema, Name: t.Name, Problem: t.Problem, CountOnly: t.CountOnly, Equal: t.Equal,
 			Source: side(t.Source, digests), Target: side(t.Target, digests),
 		}
 	}

@@ -4,12 +4,16 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/catalog"
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
 	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/internal/quote"
@@ -19,6 +23,7 @@ import (
 type verifyFlags struct {
 	verify.Options
 	source, target string
+	archive        string
 	format         string
 	neverAsk       bool
 }
@@ -26,11 +31,16 @@ type verifyFlags struct {
 func newVerify(g *globals) *cobra.Command {
 	o := new(verifyFlags)
 	cmd := &cobra.Command{
-		Use:   "verify [flags] --source URL --target URL",
-		Short: "Compare two databases",
+		Use:   "verify [flags] (--source URL | --archive PATH) --target URL",
+		Short: "Compare two databases, or an archive and a database",
 		Long: `verify reads two databases, each under one snapshot, and compares the exact row
 count and a digest of every table, and where each sequence stands. The digest
 does not depend on the order of the rows.
+
+With --archive the source need not be there: what an archive of pghaul says of
+its rows is compared with the target, and an archive of pg_dump, which says
+nothing, is read. ("pghaul archive check" tells whether an archive is what it
+was when it was made.)
 
 Each end is described by its own URL or connection string, or by PGHAUL_SOURCE
 and PGHAUL_TARGET. PG* variables are ignored, so that no password reaches the
@@ -38,6 +48,7 @@ wrong server; .pgpass (PGPASSFILE) and service files (PGSERVICEFILE) are read.
 
 ` + fmt.Sprintf(exitHelp, "the databases differ"),
 		Example: `  pghaul verify --source postgres://app@db1/shop --target postgres://app@db2/shop
+  pghaul verify --archive shop.dump --target postgres://app@db2/shop
   pghaul verify --source service=old --target service=new -N audit --format json`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), o, g, args) },
@@ -45,6 +56,7 @@ wrong server; .pgpass (PGPASSFILE) and service files (PGSERVICEFILE) are read.
 	ends := newGroup("The two ends")
 	f := ends.flags
 	f.StringVar(&o.source, "source", "", "`URL` or connection string of the original (PGHAUL_SOURCE)")
+	f.StringVar(&o.archive, "archive", "", "compare with the archive in `PATH` instead of a source")
 	f.StringVar(&o.target, "target", "", "`URL` or connection string of the copy (PGHAUL_TARGET)")
 	f.BoolVarP(&o.neverAsk, "no-password", "w", false, "never ask for a password")
 	what := newGroup("What to compare")
@@ -69,8 +81,16 @@ func runVerify(ctx context.Context, o *verifyFlags, g *globals, args []string) e
 	case o.format != "text" && o.format != "json":
 		return usagef("--format %q: want text or json", o.format)
 	}
-	o.source, o.target = cmp.Or(o.source, os.Getenv("PGHAUL_SOURCE")), cmp.Or(o.target, os.Getenv("PGHAUL_TARGET"))
-	if o.source == "" || o.target == "" {
+	o.target = cmp.Or(o.target, os.Getenv("PGHAUL_TARGET"))
+	if o.archive == "" {
+		o.source = cmp.Or(o.source, os.Getenv("PGHAUL_SOURCE"))
+	}
+	switch {
+	case o.archive != "" && o.source != "":
+		return usagef("either --source or --archive is the original, not both")
+	case o.archive != "" && !reflect.DeepEqual(o.Select, catalog.Selection{}):
+		return usagef("what to compare cannot be selected with --archive: all that it holds is compared")
+	case o.archive == "" && o.source == "" || o.target == "":
 		return usagef("both --source and --target are needed (or PGHAUL_SOURCE and PGHAUL_TARGET)")
 	}
 	rep, err := g.openReport("verify")
@@ -81,29 +101,33 @@ func runVerify(ctx context.Context, o *verifyFlags, g *globals, args []string) e
 	return rep.close(ctx, verifyReport(r, !o.NoDigest), err)
 }
 
-func (o *verifyFlags) verify(ctx context.Context, g *globals) (*verify.Report, error) {
+func (o *verifyFlags) verify(ctx context.Context, g *globals) (r *verify.Report, err error) {
 	if err := dropEnvironment(); err != nil {
 		return nil, err
 	}
-	ask := askIfNeeded
-	if o.neverAsk {
-		ask = askNever
+	var original archive.Reader
+	if o.archive != "" {
+		if original, err = archive.Open(o.archive); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, original.Close()) }()
 	}
-	ends := make([]*endpoint, 2)
-	for i, end := range []struct{ name, conn string }{{"source", o.source}, {"target", o.target}} {
-		set := settings{}
-		err := set.database(end.conn)
-		if err == nil {
-			ends[i], err = set.resolve(ctx, noEnv, g.terminal, ask, "Password for "+end.name+": ")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", end.name, err)
-		}
+	source, err := o.resolve(ctx, g, "source", o.source)
+	if err != nil {
+		return nil, err
+	}
+	target, err := o.resolve(ctx, g, "target", o.target)
+	if err != nil {
+		return nil, err
 	}
 	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "comparing")
 	defer front.Stop()
 	o.Logger, o.Progress = g.log, front.Tracker
-	r, err := verify.Run(ctx, ends[0].config, ends[1].config, o.Options)
+	if original != nil {
+		r, err = verify.FromArchive(ctx, original, target.config, o.Options)
+	} else {
+		r, err = verify.Run(ctx, source.config, target.config, o.Options)
+	}
 	front.Stop()
 	if err != nil {
 		return r, err
@@ -115,6 +139,27 @@ func (o *verifyFlags) verify(ctx context.Context, g *globals) (*verify.Report, e
 		return r, errIncomplete
 	}
 	return r, nil
+}
+
+// resolve reads the connection string of an end; nil for none.
+func (o *verifyFlags) resolve(ctx context.Context, g *globals, name, conn string) (*endpoint, error) {
+	if conn == "" {
+		return nil, nil
+	}
+	ask := askIfNeeded
+	if o.neverAsk {
+		ask = askNever
+	}
+	set := settings{}
+	err := set.database(conn)
+	var end *endpoint
+	if err == nil {
+		end, err = set.resolve(ctx, noEnv, g.terminal, ask, "Password for "+name+": ")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return end, nil
 }
 
 // noEnv is the environment of a command with two ends, but for where files are.
@@ -172,6 +217,8 @@ func rows(d *copyproto.Digest) string {
 // finding says in a few words how a table compares.
 func finding(t verify.Table) string {
 	switch {
+	case t.Equal && t.CountOnly != "":
+		return "equal in number: " + t.CountOnly
 	case t.Equal:
 		return "equal"
 	case t.Source == nil && t.Target != nil && t.Problem == "":
