@@ -59,6 +59,9 @@ func comparable(t *testing.T, dir string) []entry {
 	}
 	var out []entry
 	for _, e := range r.Entries() {
+		if err := checkDDL(e); err != nil {
+			t.Errorf("%s: %v: %s", names[e.ID], err, e.Create)
+		}
 		x := entry{
 			Key: names[e.ID], Kind: e.Kind, Section: e.Section, HasData: e.HasData, Class: e.Class, OID: e.OID,
 			Create: e.Create, Drop: e.Drop, Copy: e.Copy,
