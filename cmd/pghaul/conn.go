@@ -65,16 +65,20 @@ func (o *connOptions) endpoint(ctx context.Context, t terminal) (*endpoint, erro
 	case o.neverAsk:
 		ask = askNever
 	}
-	return set.resolve(ctx, os.Getenv, t, ask, "Password: ")
+	return set.resolve(ctx, os.Getenv, t, ask, "")
 }
 
 // database merges what stands in the place of a database name.
 func (set settings) database(name string) error {
+	name = fromConsole(name)
 	switch {
 	case isConnString(name):
 		parsed, err := parseConnString(name)
 		if err != nil {
 			return &usageError{err: err}
+		}
+		if key, text := parsed.placeholder(); key != "" {
+			return usagef("connection string: %s stands for the %s, which has to be filled in", text, key)
 		}
 		for key, value := range parsed {
 			set[key] = value
@@ -106,8 +110,9 @@ func dropEnvironment() error {
 }
 
 // resolve turns the settings into what pgx connects with. Whatever pgx's parser
-// may quote in an error is free of passwords: those are added after it.
-func (set settings) resolve(ctx context.Context, env func(string) string, t terminal, ask asking, prompt string) (*endpoint, error) {
+// may quote in an error is free of passwords: those are added after it. end is
+// "source" or "target" where there are two.
+func (set settings) resolve(ctx context.Context, env func(string) string, t terminal, ask asking, end string) (*endpoint, error) {
 	if err := set.service(env); err != nil {
 		return nil, err
 	}
@@ -143,6 +148,11 @@ func (set settings) resolve(ctx context.Context, env func(string) string, t term
 	}
 	cfg.Password = cmp.Or(password, cfg.Password)
 	params.apply(cfg)
+	t.audit.Watch(cfg, end)
+	prompt := "Password: "
+	if end != "" {
+		prompt = "Password for " + end + ": "
+	}
 	if err := ask.password(ctx, t, cfg, prompt); err != nil {
 		return nil, err
 	}

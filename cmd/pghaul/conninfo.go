@@ -89,7 +89,7 @@ func keywordValue(s string) (value, rest string, err error) {
 // parseURL reads what follows the scheme: [user[:password]@][host[:port][,...]][/dbname][?key=value&...].
 func parseURL(s string) (settings, error) {
 	set := make(settings)
-	if i := strings.IndexAny(s, "@/"); i >= 0 && s[i] == '@' {
+	if i := endOfUser(s); i >= 0 {
 		user, password, _ := strings.Cut(s[:i], ":")
 		s = s[i+1:]
 		if err := errors.Join(set.unescape("user", user), set.unescape("password", password)); err != nil {
@@ -125,6 +125,25 @@ func parseURL(s string) (settings, error) {
 		}
 	}
 	return set, nil
+}
+
+// endOfUser is where the "@" is that ends the user and password of what follows
+// a URL's scheme, -1 if there are none. It is the first one, but for Azure's
+// single servers, whose roles are written role@server.
+func endOfUser(s string) int {
+	i := strings.IndexAny(s, "@/")
+	if i < 0 || s[i] != '@' {
+		return -1
+	}
+	authority := s[:i+strings.IndexAny(s[i:]+"/", "/?")]
+	last := strings.LastIndexByte(authority, '@')
+	host, _, _ := strings.Cut(authority[last+1:], ":")
+	server, isAzure := strings.CutSuffix(strings.ToLower(host), azureHosts)
+	role, _, _ := strings.Cut(authority[i+1:], ":")
+	if isAzure && strings.EqualFold(strings.SplitN(role, "@", 2)[0], server) {
+		return last
+	}
+	return i
 }
 
 // unescape stores a percent-encoded value unless it is empty.

@@ -15,6 +15,7 @@ import (
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
 	"github.com/pghaul/pghaul/dump"
+	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/restore"
 	"github.com/pghaul/pghaul/verify"
 )
@@ -25,6 +26,7 @@ import (
 
 func addReportFlag(f *pflag.FlagSet, g *globals) {
 	f.StringVar(&g.reportJSON, "report-json", "", "write what was done as JSON to `FILE`")
+	f.StringVar(&g.auditLog, "audit-log", "", "add each connection and statement, secrets masked, as a JSON line to `FILE`")
 }
 
 type jsonReport struct {
@@ -139,31 +141,46 @@ type jsonVerify struct {
 	Seconds   float64        `json:"seconds"`
 }
 
-// A reportFile is where --report-json goes. A nil *reportFile goes nowhere.
+// A reportFile is where --report-json goes, and holds the file of --audit-log.
 type reportFile struct {
 	path    string
-	file    *os.File
+	file    *os.File // nil: no report is wanted
 	command string
 	started time.Time
+	audit   *pg.Audit
+	log     *os.File
 }
 
-// openReport makes the file before the run, so that a mistyped path does not
-// come to light hours later.
+// openReport makes the files before the run, so that a mistyped path does not
+// come to light hours later, and begins the audit before the first connection.
 func (g *globals) openReport(command string) (*reportFile, error) {
-	if g.reportJSON == "" {
-		return nil, nil
+	f := &reportFile{path: g.reportJSON, command: command, started: time.Now()}
+	var err error
+	if f.path != "" {
+		if f.file, err = os.Create(f.path); err != nil {
+			return nil, usagef("--report-json: %v", err)
+		}
 	}
-	file, err := os.Create(g.reportJSON)
-	if err != nil {
-		return nil, usagef("--report-json: %v", err)
+	if g.auditLog == "" {
+		return f, nil
 	}
-	return &reportFile{g.reportJSON, file, command, time.Now()}, nil
+	// What is in the file stays: runs that belong together share one.
+	if f.log, err = os.OpenFile(g.auditLog, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+		return nil, usagef("--audit-log: %v", err)
+	}
+	f.audit = pg.NewAudit(f.log)
+	g.terminal.audit = f.audit
+	if err := f.audit.Note(fmt.Sprintf("%s begins: pghaul %s", toolName(), command)); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // close writes the report of a run that ended with err, and returns err, or
-// what went wrong with the file.
+// what went wrong with the files.
 func (f *reportFile) close(ctx context.Context, result any, err error) error {
-	if f == nil {
+	err = f.closeAudit(ctx, err)
+	if f.file == nil {
 		return err
 	}
 	code := exitCode(ctx, err)
@@ -184,6 +201,24 @@ func (f *reportFile) close(ctx context.Context, result any, err error) error {
 	if jsonErr != nil {
 		jsonErr = fmt.Errorf("write report %s: %w", f.path, jsonErr)
 		return errors.Join(err, jsonErr)
+	}
+	return err
+}
+
+// closeAudit ends the audit of a run that ended with err.
+func (f *reportFile) closeAudit(ctx context.Context, err error) error {
+	if f.audit == nil {
+		return err
+	}
+	auditErr := f.audit.Close()
+	if auditErr == nil {
+		auditErr = f.audit.Note(fmt.Sprintf("ends: pghaul %s, exit status %d", f.command, exitCode(ctx, err)))
+	}
+	if closeErr := f.log.Close(); auditErr == nil {
+		auditErr = closeErr
+	}
+	if auditErr != nil && !errors.Is(err, auditErr) {
+		return errors.Join(err, auditErr)
 	}
 	return err
 }

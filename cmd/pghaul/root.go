@@ -25,6 +25,7 @@ type globals struct {
 	progress   string
 	logFormat  string
 	reportJSON string
+	auditLog   string
 
 	stdout   io.Writer  // results
 	screen   *ui.Screen // everything else
@@ -85,6 +86,15 @@ func (g *globals) fail(ctx context.Context, err error) {
 
 // warn tells of something that did not go as it should have.
 func (g *globals) warn(format string, args ...any) { g.log.Warn(fmt.Sprintf(format, args...)) }
+
+// note tells what was decided on the way and is good to know.
+func (g *globals) note(format string, args ...any) {
+	if g.logFormat == "json" {
+		g.log.Info(fmt.Sprintf(format, args...))
+		return
+	}
+	g.printf("pghaul: "+format, args...)
+}
 
 // printf writes a line for people to stderr, without what could be a password.
 func (g *globals) printf(format string, args ...any) {

@@ -7,11 +7,16 @@ import (
 	"runtime"
 
 	"golang.org/x/term"
+
+	"github.com/pghaul/pghaul/internal/pg"
 )
 
 // A terminal is where a person can be asked, and what status lines are drawn on.
 type terminal struct {
 	in, out *os.File
+	// audit hears of all connections, those too by which it is found out whether
+	// to ask for a password. It may be nil.
+	audit *pg.Audit
 }
 
 // present reports whether there is somebody to ask.

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"reflect"
 	"strconv"
 
@@ -22,10 +20,9 @@ import (
 
 type verifyFlags struct {
 	verify.Options
-	source, target string
-	archive        string
-	format         string
-	neverAsk       bool
+	ends
+	archive string
+	format  string
 }
 
 func newVerify(g *globals) *cobra.Command {
@@ -55,10 +52,8 @@ wrong server; .pgpass (PGPASSFILE) and service files (PGSERVICEFILE) are read.
 	}
 	ends := newGroup("The two ends")
 	f := ends.flags
-	f.StringVar(&o.source, "source", "", "`URL` or connection string of the original (PGHAUL_SOURCE)")
+	o.addFlags(f, "the original", "the copy")
 	f.StringVar(&o.archive, "archive", "", "compare with the archive in `PATH` instead of a source")
-	f.StringVar(&o.target, "target", "", "`URL` or connection string of the copy (PGHAUL_TARGET)")
-	f.BoolVarP(&o.neverAsk, "no-password", "w", false, "never ask for a password")
 	what := newGroup("What to compare")
 	f = what.flags
 	addSelection(f, &o.Select)
@@ -81,17 +76,15 @@ func runVerify(ctx context.Context, o *verifyFlags, g *globals, args []string) e
 	case o.format != "text" && o.format != "json":
 		return usagef("--format %q: want text or json", o.format)
 	}
-	o.target = cmp.Or(o.target, os.Getenv("PGHAUL_TARGET"))
-	if o.archive == "" {
-		o.source = cmp.Or(o.source, os.Getenv("PGHAUL_SOURCE"))
-	}
 	switch {
 	case o.archive != "" && o.source != "":
 		return usagef("either --source or --archive is the original, not both")
 	case o.archive != "" && !reflect.DeepEqual(o.Select, catalog.Selection{}):
 		return usagef("what to compare cannot be selected with --archive: all that it holds is compared")
-	case o.archive == "" && o.source == "" || o.target == "":
-		return usagef("both --source and --target are needed (or PGHAUL_SOURCE and PGHAUL_TARGET)")
+	case o.archive == "":
+		if err := o.check(); err != nil {
+			return err
+		}
 	}
 	rep, err := g.openReport("verify")
 	if err != nil {
@@ -112,11 +105,14 @@ func (o *verifyFlags) verify(ctx context.Context, g *globals) (r *verify.Report,
 		}
 		defer func() { err = errors.Join(err, original.Close()) }()
 	}
-	source, err := o.resolve(ctx, g, "source", o.source)
-	if err != nil {
-		return nil, err
+	var source *endpoint
+	list := o.list()
+	if o.archive == "" {
+		if source, err = list[0].resolve(ctx, g, o.neverAsk); err != nil {
+			return nil, err
+		}
 	}
-	target, err := o.resolve(ctx, g, "target", o.target)
+	target, err := list[1].resolve(ctx, g, o.neverAsk)
 	if err != nil {
 		return nil, err
 	}
@@ -139,35 +135,6 @@ func (o *verifyFlags) verify(ctx context.Context, g *globals) (r *verify.Report,
 		return r, errIncomplete
 	}
 	return r, nil
-}
-
-// resolve reads the connection string of an end; nil for none.
-func (o *verifyFlags) resolve(ctx context.Context, g *globals, name, conn string) (*endpoint, error) {
-	if conn == "" {
-		return nil, nil
-	}
-	ask := askIfNeeded
-	if o.neverAsk {
-		ask = askNever
-	}
-	set := settings{}
-	err := set.database(conn)
-	var end *endpoint
-	if err == nil {
-		end, err = set.resolve(ctx, noEnv, g.terminal, ask, "Password for "+name+": ")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return end, nil
-}
-
-// noEnv is the environment of a command with two ends, but for where files are.
-func noEnv(name string) string {
-	if name == "PGSERVICEFILE" {
-		return os.Getenv(name)
-	}
-	return ""
 }
 
 func (o *verifyFlags) print(g *globals, r *verify.Report) error {
