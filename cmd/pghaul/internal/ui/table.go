@@ -2,6 +2,7 @@ package ui
 
 import (
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -16,12 +17,7 @@ type Table struct {
 // WriteTo writes the table, each line ending in a newline and without trailing
 // spaces.
 func (t *Table) WriteTo(w io.Writer) (int64, error) {
-	width := make([]int, len(t.Header))
-	for _, row := range append([][]string{t.Header}, t.Rows...) {
-		for i, cell := range row {
-			width[i] = max(width[i], columns(plain(cell)))
-		}
-	}
+	width := t.widths()
 	var b strings.Builder
 	line := func(row []string) {
 		var l strings.Builder
@@ -51,4 +47,46 @@ func (t *Table) WriteTo(w io.Writer) (int64, error) {
 	}
 	n, err := io.WriteString(w, b.String())
 	return int64(n), err
+}
+
+// widths returns how wide the columns are.
+func (t *Table) widths() []int {
+	width := make([]int, len(t.Header))
+	for _, row := range append([][]string{t.Header}, t.Rows...) {
+		for i, cell := range row {
+			width[i] = max(width[i], columns(plain(cell)))
+		}
+	}
+	return width
+}
+
+// Width returns the length of the longest line.
+func (t *Table) Width() int {
+	const between = len(" | ")
+	sum := -between
+	for _, n := range t.widths() {
+		sum += n + between
+	}
+	return sum
+}
+
+// Drop takes a column out.
+func (t *Table) Drop(column int) {
+	t.Header, t.Right = slices.Delete(slices.Clone(t.Header), column, column+1), slices.Delete(slices.Clone(t.Right), column, column+1)
+	for i, row := range t.Rows {
+		t.Rows[i] = slices.Delete(slices.Clone(row), column, column+1)
+	}
+}
+
+// Shorten cuts the cells of a column so that lines have at most width characters,
+// as far as that leaves least of them.
+func (t *Table) Shorten(column, width, least int) {
+	over := t.Width() - width
+	if over <= 0 {
+		return
+	}
+	room := max(least, t.widths()[column]-over)
+	for _, row := range t.Rows {
+		row[column] = fit(plain(row[column]), room)
+	}
 }
