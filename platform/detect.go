@@ -168,9 +168,9 @@ func (f *Facts) readJobs(ctx context.Context, conn *pgx.Conn) error {
 					return err
 				}
 				job := struct {
-					JobID                                         int64
+					JobID                                          int64
 					JobName, Schedule, Command, Database, Username string
-					Active                                        *bool
+					Active                                         *bool
 				}{}
 				if err := json.Unmarshal([]byte(text), &job); err != nil {
 					return err

@@ -96,14 +96,23 @@ type Item struct {
 	// Owner is who gets it at the target; "" for things without an owner and for
 	// those that stay with the user who restores.
 	Owner string `yaml:"owner,omitempty" json:"owner,omitempty"`
+	// Tablespace is where it is stored at the target; "" is the database's default.
+	Tablespace string `yaml:"tablespace,omitempty" json:"tablespace,omitempty"`
 	// SQL is the definition at the target where it is not the source's.
 	SQL string `yaml:"sql,omitempty" json:"sql,omitempty"`
 	// Warnings tell what may be different at the target.
 	Warnings []string `yaml:"warnings,omitempty" json:"warnings,omitempty"`
+	// Definition tells the source's definition from another one: a short hash, ""
+	// for rows and other things that change all the time.
+	Definition string `yaml:"definition,omitempty" json:"definition,omitempty"`
+	// Drop is the statement that drops it, where it is not the source's.
+	Drop string `yaml:"drop,omitempty" json:"drop,omitempty"`
 }
 
 // A RoleItem is the verdict over a role.
 type RoleItem struct {
+	// From is its name at the source.
+	From    string  `yaml:"from" json:"from"`
 	Role    Role    `yaml:"role" json:"role"` // with the attributes it gets at the target
 	Verdict Verdict `yaml:"verdict" json:"verdict"`
 	// To is its name at the target.
