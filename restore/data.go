@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/pghaul/pghaul/archive"
-	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/progress"
 )
@@ -49,9 +48,6 @@ func (r *run) loadFailure(ctx context.Context, s *Step, err error) *StepError {
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		sql, err = refused.sql, refused.err
 	}
-	if copyErr, ok := errors.AsType[*copyproto.Error](err); ok {
-		err = copyErr.Err // which end failed can be told from the error itself
-	}
 	if ctx.Err() == nil && refusesRows(err) {
 		if corrupt := damaged(ctx, r.src, s.Entry, s.Part); corrupt != nil {
 			err = fmt.Errorf("%w (the server refused the damaged rows: %w)", corrupt, err)
@@ -62,15 +58,6 @@ func (r *run) loadFailure(ctx context.Context, s *Step, err error) *StepError {
 	}
 	return r.failure(s, sql, err)
 }
-
-// A refusal is the text that the server refused, where that is not the step's.
-type refusal struct {
-	sql string
-	err error
-}
-
-func (e *refusal) Error() string { return e.err.Error() }
-func (e *refusal) Unwrap() error { return e.err }
 
 // refusesRows says whether the server found fault with what it was sent: with
 // values (22), with what constraints say of them (23), or with statements (42).
@@ -115,6 +102,14 @@ func (c *counter) undo() {
 	c.task.Add(-c.rows, -c.bytes)
 }
 
+// redo counts again what was taken back: the attempt has come to something.
+func (c *counter) redo() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = false
+	c.task.Add(c.rows, c.bytes)
+}
+
 func (r *run) count(s *Step, c *counter) {
 	c.mu.Lock()
 	rows, bytes := c.rows, c.bytes
@@ -123,6 +118,10 @@ func (r *run) count(s *Step, c *counter) {
 	defer r.mu.Unlock()
 	if s.Action == ActionCopy || s.Action == ActionInsert {
 		r.report.Rows += rows
+	}
+	if p := r.parts[s.Entry.ID]; p != nil {
+		p.rows += rows
+		p.bytes += bytes
 	}
 	r.report.Bytes += bytes
 }
@@ -154,6 +153,9 @@ func (r *run) transfer(ctx context.Context, w *worker, s *Step, c *counter) erro
 	if w.tx {
 		return err
 	}
+	if j := r.opts.Journal; err == nil && j != nil {
+		err = exec(ctx, w.pgconn(), j.Record([]*Step{s}))
+	}
 	if err == nil {
 		err = commit(ctx, w)
 	}
@@ -182,33 +184,59 @@ func commit(ctx context.Context, w *worker) error {
 // run's own making is emptied in it: nobody else's rows can be in it, and a
 // server with wal_level minimal then need not log the load.
 func (r *run) begin(w *worker, s *Step) string {
-	var enter strings.Builder
-	for _, sql := range s.Enter {
-		enter.WriteString(sql + "\n")
-	}
 	if w.tx {
-		return enter.String()
+		return enter(s)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.Truncate == "" || len(s.Entry.After) == 0 || !r.created[s.Entry.After[0]] {
-		return "BEGIN;\n" + enter.String()
+	if s.Truncate == "" || !r.own(s) {
+		return "BEGIN;\n" + enter(s)
 	}
-	return "BEGIN;\n" + s.Truncate + "\n" + enter.String()
+	return "BEGIN;\n" + s.Truncate + "\n" + enter(s)
 }
+
+// enter returns what a load runs before its rows.
+func enter(s *Step) string {
+	var b strings.Builder
+	for _, sql := range s.Enter {
+		b.WriteString(sql + "\n")
+	}
+	return b.String()
+}
+
+// own says whether a load is into a table of this run's own making. The caller
+// holds mu.
+func (r *run) own(s *Step) bool { return len(s.Entry.After) > 0 && r.created[s.Entry.After[0]] }
 
 // copy loads one part of a table up to the commit.
 func (r *run) copy(ctx context.Context, w *worker, s *Step, c *counter) error {
-	src, err := r.src.Data(ctx, s.Entry, s.Part)
-	if err != nil {
-		return err
+	m := &message{
+		sql: r.begin(w, s) + s.SQL, main: true, passed: c.add,
+		rows: func(ctx context.Context, to io.Writer) error {
+			src, err := r.src.Data(ctx, s.Entry, s.Part)
+			if err == nil {
+				_, err = src.CopyTo(ctx, to)
+			}
+			return err
+		},
 	}
-	table := copyproto.Table{Conn: w.pgconn(), SQL: r.begin(w, s) + s.SQL, Progress: c.add}
-	rows, err := copyproto.Pipe(ctx, table, src)
-	if err != nil {
-		return &refusal{table.SQL, err}
+	one := []*message{m}
+	err := exchange(ctx, w.pgconn(), 1, func() (*message, bool) {
+		if len(one) == 0 {
+			return nil, false
+		}
+		one = nil
+		return m, true
+	}, func(_ *message, a answer) error {
+		if a.err != nil {
+			return &refusal{m.sql, a.err}
+		}
+		return complete(s, a.rows, c)
+	})
+	if _, lost := errors.AsType[*lostError](err); lost {
+		w.abandon()
 	}
-	return complete(s, rows, c)
+	return err
 }
 
 // complete compares the rows the server took with those the source wrote.
@@ -240,7 +268,6 @@ func (r *run) insert(ctx context.Context, w *worker, s *Step, c *counter) error 
 	})
 
 	split := splitter{bufio.NewReaderSize(pr, 64<<10), r.plan.PlainStrings}
-	var sent []string // and not answered
 	var rows int64
 	var readErr error
 	first := r.begin(w, s)
@@ -250,13 +277,10 @@ func (r *run) insert(ctx context.Context, w *worker, s *Step, c *counter) error 
 		} else if sql, readErr = split.next(); readErr != nil {
 			return "", false
 		}
-		sent = append(sent, sql)
 		c.add(0, int64(len(sql)))
 		return sql, true
 	}
-	err = pipeline(ctx, w.pgconn(), maxFlight, next, func(n int64, refused error) error {
-		sql := sent[0]
-		sent = sent[1:]
+	err = pipeline(ctx, w.pgconn(), maxFlight, next, func(sql string, n int64, refused error) error {
 		if refused != nil {
 			return &refusal{sql, refused}
 		}

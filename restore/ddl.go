@@ -8,35 +8,33 @@ import (
 	"github.com/pghaul/pghaul/internal/pg"
 )
 
-// A message is one text of a step.
-type message struct {
-	step int
-	sql  string
-	main bool // the definition, not a setting or the owner
-	last bool
-}
-
 // messages returns the texts of steps. In a transaction, each step that drops
 // something is in a savepoint.
-func messages(plan *Plan, steps []int, tx bool) []message {
-	var all []message
+func (r *run) messages(steps []int, tx bool) []*message {
+	var all []*message
 	for _, i := range steps {
-		s := &plan.Steps[i]
+		s := &r.plan.Steps[i]
 		guarded := tx && s.Stage == StageDrop
 		if guarded {
-			all = append(all, message{step: i, sql: "SAVEPOINT " + savepoint})
+			all = append(all, &message{step: i, sql: "SAVEPOINT " + savepoint})
 		}
 		for _, sql := range s.Setup {
-			all = append(all, message{step: i, sql: sql})
+			all = append(all, &message{step: i, sql: sql})
 		}
 		if s.SQL != "" {
-			all = append(all, message{step: i, sql: s.SQL, main: true})
+			sql := s.SQL
+			if s.Stage == StageDrop && s.Entry.Kind != "SUBSCRIPTION" { // which no transaction can drop
+				if note := r.note([]int{i}); note != "" {
+					sql += "\n;" + note // one message is one transaction
+				}
+			}
+			all = append(all, &message{step: i, sql: sql, main: true})
 		}
 		for _, sql := range s.Finish {
-			all = append(all, message{step: i, sql: sql})
+			all = append(all, &message{step: i, sql: sql})
 		}
 		if guarded {
-			all = append(all, message{step: i, sql: "RELEASE SAVEPOINT " + savepoint})
+			all = append(all, &message{step: i, sql: "RELEASE SAVEPOINT " + savepoint})
 		}
 		all[len(all)-1].last = true
 	}
@@ -49,40 +47,35 @@ const savepoint = "pghaul"
 // step with what was refused of it. An error means that done returned it, or
 // that the connection is lost.
 func (r *run) statements(ctx context.Context, w *worker, steps []int, done func(int, []*StepError) error) error {
-	all := messages(r.plan, steps, w.tx)
+	all := r.messages(steps, w.tx)
 	flight := maxFlight
 	if r.opts.ExitOnError && !w.tx {
 		flight = 1 // nothing may be run after what failed; in a transaction nothing is
 	}
-	sent, received, announced := 0, 0, -1
+	sent, received := 0, 0
 	var errs []*StepError
 	var definition error // why the step's own definition was refused
 	var stop error       // what done has returned
-	next := func() (string, bool) {
+	err := exchange(ctx, w.pgconn(), flight, func() (*message, bool) {
 		if sent == len(all) {
-			return "", false
+			return nil, false
 		}
 		m := all[sent]
 		sent++
-		if m.step != announced {
-			announced = m.step
-			r.log.Info(announce(&r.plan.Steps[m.step]))
-		}
-		return m.sql, true
-	}
-	err := pipeline(ctx, w.pgconn(), flight, next, func(_ int64, refused error) error {
-		m := all[received]
+		r.start(m.step)
+		return m, true
+	}, func(m *message, a answer) error {
 		received++
 		if stop != nil {
 			return stop // it was under way already, in a transaction that is no more
 		}
 		s := &r.plan.Steps[m.step]
 		if m.main {
-			definition = refused
-			r.note(s, refused)
+			definition = a.err
+			r.made(s, a.err)
 		}
-		if refused != nil && (m.main || worth(definition)) {
-			errs = append(errs, r.failure(s, m.sql, refused))
+		if a.err != nil && (m.main || worth(definition)) {
+			errs = append(errs, r.failure(s, m.sql, a.err))
 			if r.opts.ExitOnError && s.Stage != StageDrop {
 				stop = done(m.step, errs)
 				return stop
@@ -101,7 +94,7 @@ func (r *run) statements(ctx context.Context, w *worker, steps []int, done func(
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		e := r.plan.Steps[all[received].step].Entry
+		e := r.plan.Steps[all[min(received, len(all)-1)].step].Entry
 		return fmt.Errorf("%s %s: %w", e.Kind, describe(e), lost)
 	}
 	return err
@@ -114,7 +107,7 @@ func (r *run) repeatable(ctx context.Context, w *worker, steps []int) error {
 		left := steps
 		err := r.statements(ctx, w, steps, func(i int, errs []*StepError) error {
 			left = left[1:]
-			return r.record(i, errs)
+			return r.over(i, errs)
 		})
 		if _, lost := errors.AsType[*lostError](err); !lost || ctx.Err() != nil || try == loads {
 			return err
@@ -126,9 +119,9 @@ func (r *run) repeatable(ctx context.Context, w *worker, steps []int) error {
 	}
 }
 
-// note remembers whether a table was created: its load may truncate it then, and
+// made remembers whether a table was created: its load may truncate it then, and
 // may be in vain otherwise.
-func (r *run) note(s *Step, refused error) {
+func (r *run) made(s *Step, refused error) {
 	if s.Entry.Kind != "TABLE" || s.Stage == StageDrop {
 		return
 	}
@@ -162,7 +155,7 @@ func (r *run) drop(ctx context.Context, w *worker, steps []int) error {
 			return err
 		}
 		if again && len(held) == len(steps) { // nothing has moved
-			return r.statements(ctx, w, held, r.record)
+			return r.statements(ctx, w, held, r.over)
 		}
 		steps = held
 	}
@@ -188,10 +181,10 @@ func (r *run) drops(ctx context.Context, w *worker, steps []int, again bool) (he
 			case (code == "2BP01" || code == "42P16") && hold:
 				held = append(held, i)
 				return nil
-			case missing(code) && (again || r.opts.IfExists):
-				return r.record(i, nil)
+			case missing(code) && (again || r.opts.IfExists || len(r.done) > 0):
+				return r.over(i, nil)
 			}
-			return r.record(i, errs)
+			return r.over(i, errs)
 		})
 		if err != nil {
 			return nil, err

@@ -306,13 +306,14 @@ func TestLargeObjectsThatExist(t *testing.T) {
 	}
 }
 
-// The loss of a connection in the middle of a definition costs that one.
+// The loss of a connection in the middle of definitions that are not committed
+// costs none of them.
 func TestLostConnectionInIndex(t *testing.T) {
 	s := pgtest.Start(t, 17)
 	from := s.Database(t)
-	// Each of the two indexes calls the function, and the first such call hangs.
-	s.Exec(t, from, `CREATE TABLE t (id int); INSERT INTO t VALUES (1);
-		CREATE FUNCTION wait(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(CASE WHEN current_setting('application_name') = 'pghaul restore' AND $1 = 1 THEN 60 ELSE 0 END); RETURN $1; END $$;
+	// Both indexes call the function, and the first such call hangs.
+	s.Exec(t, from, `CREATE TABLE t (id int); INSERT INTO t VALUES (1); CREATE SEQUENCE tries;
+		CREATE FUNCTION wait(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN IF current_setting('application_name') = 'pghaul restore' AND nextval('public.tries') = 1 THEN PERFORM pg_sleep(60); END IF; RETURN $1; END $$;
 		CREATE INDEX slow ON t (public.wait(id)); CREATE INDEX quick ON t (id); COMMENT ON INDEX quick IS 'still there';`)
 	dir, to := dumpDir(t, s, from), s.Database(t)
 	done := make(chan struct{})
@@ -323,14 +324,14 @@ func TestLostConnectionInIndex(t *testing.T) {
 	}()
 	report, err := restore.Run(t.Context(), s.Config(t, to), open(t, dir), restore.Options{Jobs: 1})
 	<-done
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || !report.Complete() {
+		t.Fatalf("err = %v, failures %q", err, failures(report))
 	}
-	if d := cmp.Diff([]string{"INDEX public.slow 57P01"}, failures(report)); d != "" {
-		t.Errorf("failures (-want +got):\n%s", d)
+	if len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0], "INDEX public.") {
+		t.Errorf("warnings = %q, want one of the lost connection", report.Warnings)
 	}
-	if got := s.Text(t, to, "SELECT obj_description('quick'::regclass)"); got != "still there" {
-		t.Errorf("what came after is missing: comment %q", got)
+	if got := s.Text(t, to, "SELECT obj_description('quick'::regclass) || (SELECT count(*) FROM pg_indexes WHERE tablename = 't')"); got != "still there2" {
+		t.Errorf("comment and number of indexes: %q", got)
 	}
 }
 
@@ -443,7 +444,7 @@ func TestDamagedArchive(t *testing.T) {
 					t.Errorf("%v: want a CorruptError that names %s", f, path)
 				}
 			}
-			if got := s.Text(t, to, "SELECT count(*) FROM t"); got != "0" && !strings.Contains(name, "uncompressed") {
+			if got := s.Text(t, to, "SELECT count(*) FROM t"); got != "0" {
 				t.Errorf("%s rows of a damaged file are in the table", got)
 			}
 			if got := s.Text(t, to, "SELECT count(*) FROM pg_indexes WHERE tablename = 't'"); got != "2" {

@@ -57,7 +57,7 @@ func (r *run) bulk(ctx context.Context, w *worker, statements []string) error {
 		c := chunk(sent)
 		sent++
 		return strings.Join(c, "\n"), len(c) > 0
-	}, func(_ int64, refused error) error {
+	}, func(_ string, _ int64, refused error) error {
 		if refused != nil && w.tx {
 			return refused // the transaction is lost with it
 		}
@@ -79,7 +79,7 @@ func (r *run) bulk(ctx context.Context, w *worker, statements []string) error {
 			}
 			next++
 			return again[next-1], true
-		}, func(_ int64, refused error) error {
+		}, func(_ string, _ int64, refused error) error {
 			if refused != nil {
 				failed++
 				if first == nil {

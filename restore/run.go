@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,8 +14,8 @@ import (
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/internal/pg"
-	"github.com/pghaul/pghaul/internal/quote"
 	"github.com/pghaul/pghaul/internal/sched"
+	"github.com/pghaul/pghaul/progress"
 )
 
 // Run restores src into the target database, which exists. What fails is in the
@@ -34,8 +35,10 @@ func Run(ctx context.Context, target *pgx.ConnConfig, src Source, opts Options) 
 	opts.ExitOnError = opts.ExitOnError || opts.transactional()
 	r := &run{
 		target: target, src: src, opts: opts, plan: plan, log: opts.Logger,
-		report: &Report{Failed: []*StepError{}, Skipped: []Skipped{}, Warnings: []string{}}, created: make(map[int]bool),
-		missing: make(map[int]bool), told: make(map[int]bool), spans: make(map[Stage]*span),
+		report:  &Report{Failed: []*StepError{}, Skipped: []Skipped{}, Warnings: []string{}},
+		created: make(map[int]bool), missing: make(map[int]bool), told: make(map[int]bool), spans: make(map[Stage]*span),
+		tasks: make(map[int]*progress.Task), announced: make(map[int]bool), done: make(map[*Step]bool),
+		thawed: make(map[int]bool), checks: make(map[int]*check), parts: plan.inParts(),
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -70,6 +73,13 @@ type run struct {
 	missing map[int]bool // dump IDs of tables that could not be created
 	told    map[int]bool // dump IDs of data that was skipped and is in the report
 	spans   map[Stage]*span
+
+	tasks     map[int]*progress.Task // of steps under way
+	announced map[int]bool           // steps that the log has heard of
+	done      map[*Step]bool         // what an earlier run has done, by the journal
+	thawed    map[int]bool           // loads that the server refused to freeze
+	checks    map[int]*check         // by dump ID of the data
+	parts     map[int]*partition     // by dump ID of data that is loaded in parts
 }
 
 // newerTarget warns of a target whose version came after this program.
@@ -101,13 +111,26 @@ func (r *run) all(ctx context.Context) error {
 			r.warn(text)
 		}
 	}
-	r.expect()
 	if err := r.database(ctx, leader); err != nil {
 		return err
 	}
+	if err := r.open(ctx, leader); err != nil {
+		return err
+	}
+	r.expect()
 	if r.opts.transactional() {
 		return r.transactions(ctx, leader)
 	}
+	join := r.pool(ctx, leader)
+	defer func() {
+		if pool, err := join(); err == nil {
+			for range cap(pool) {
+				if w := <-pool; w != leader {
+					w.close()
+				}
+			}
+		}
+	}()
 	if r.plan.Database == "" { // otherwise it was dropped as a whole
 		if err := r.serial(ctx, leader, StageDrop); err != nil {
 			return err
@@ -120,15 +143,10 @@ func (r *run) all(ctx context.Context) error {
 	if err := leader.setMonetary(ctx); err != nil {
 		return fmt.Errorf("set up target session: %w", err)
 	}
-	pool, err := r.pool(ctx, leader)
+	pool, err := join()
 	if err != nil {
 		return err
 	}
-	defer func() {
-		for range cap(pool) {
-			(<-pool).close()
-		}
-	}()
 	if err := r.parallel(ctx, pool, StageData, StagePostData); err != nil {
 		return err
 	}
@@ -149,6 +167,9 @@ func (r *run) expect() {
 	tasks, bytes := 0, int64(0)
 	for i := range r.plan.Steps {
 		s := &r.plan.Steps[i]
+		if r.done[s] {
+			continue
+		}
 		switch s.Stage {
 		case StageDrop, StageCreate, StagePreData, StagePrivileges: // no tasks of their own
 		case StageData, StagePostData, StageRefresh:
@@ -169,37 +190,53 @@ func (r *run) expected(s *Step) int64 {
 	return s.Cost
 }
 
-// pool connects the other workers. A target that has no room for all of them is
-// worked on by fewer.
-func (r *run) pool(ctx context.Context, leader *worker) (chan *worker, error) {
-	workers := []*worker{leader}
-	for len(workers) < r.jobs() {
-		w := &worker{run: r, data: true}
-		err := w.connect(ctx)
-		if pg.Code(err) == "53300" {
-			r.warn(fmt.Sprintf("the target has room for %d of %d connections: going on with those (%v)", len(workers), r.jobs(), err))
-			break
+// pool connects the other workers while the leader is at work, and returns who
+// waits for them. A target that has no room for all of them is worked on by
+// fewer.
+func (r *run) pool(ctx context.Context, leader *worker) (join func() (chan *worker, error)) {
+	others := make([]*worker, r.jobs()-1)
+	errs := make([]error, len(others))
+	var wg sync.WaitGroup
+	for k := range others {
+		others[k] = &worker{run: r, data: true}
+		wg.Go(func() { errs[k] = others[k].connect(ctx) })
+	}
+	return sync.OnceValues(func() (chan *worker, error) {
+		wg.Wait()
+		workers := []*worker{leader}
+		var full, failed error
+		for k, err := range errs {
+			switch {
+			case err == nil:
+				workers = append(workers, others[k])
+			case pg.Code(err) == "53300":
+				full = err
+			default:
+				failed = err
+			}
 		}
-		if err != nil {
+		if failed != nil {
 			for _, w := range workers[1:] {
 				w.close()
 			}
-			return nil, err
+			return nil, failed
 		}
-		workers = append(workers, w)
-	}
-	pool := make(chan *worker, len(workers))
-	for _, w := range workers {
-		pool <- w
-	}
-	return pool, nil
+		if full != nil {
+			r.warn(fmt.Sprintf("the target has room for %d of %d connections: going on with those (%v)", len(workers), r.jobs(), full))
+		}
+		pool := make(chan *worker, len(workers))
+		for _, w := range workers {
+			pool <- w
+		}
+		return pool, nil
+	})
 }
 
 // serial runs the steps of a stage in order on one connection.
 func (r *run) serial(ctx context.Context, w *worker, stage Stage) error {
 	var steps []int
 	for i := range r.plan.Steps {
-		if r.plan.Steps[i].Stage == stage {
+		if r.plan.Steps[i].Stage == stage && !r.done[&r.plan.Steps[i]] {
 			steps = append(steps, i)
 		}
 	}
@@ -211,16 +248,25 @@ func (r *run) serial(ctx context.Context, w *worker, stage Stage) error {
 	switch stage {
 	case StageDrop:
 		return r.drop(ctx, w, steps)
-	case StagePrivileges:
-		return r.repeatable(ctx, w, steps)
+	case StageCreate: // which no transaction can hold
+		return r.statements(ctx, w, steps, r.over)
 	default:
-		return r.statements(ctx, w, steps, r.record)
+		for batch := range slices.Chunk(steps, batchSteps) {
+			if err := r.work(ctx, w, batch, true); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }
 
+// batchSteps is how many definitions share a transaction at most: few enough for
+// the target's lock table, which has room for thousands of locks.
+const batchSteps = 128
+
 // parallel runs the steps of stages on all workers.
 func (r *run) parallel(ctx context.Context, pool chan *worker, of ...Stage) error {
-	groups, nodes := r.plan.graph(of)
+	groups, nodes := r.plan.graph(of, cap(pool))
 	if len(groups) == 0 {
 		return nil
 	}
@@ -231,68 +277,84 @@ func (r *run) parallel(ctx context.Context, pool chan *worker, of ...Stage) erro
 		if err := w.reconnect(ctx); err != nil {
 			return err
 		}
-		defer r.time(r.plan.Steps[groups[node][0]].Stage)()
-		if r.plan.Steps[groups[node][0]].Entry.Kind == "SEQUENCE SET" {
-			return r.repeatable(ctx, w, groups[node])
-		}
-		return r.step(ctx, w, groups[node][0])
+		return r.group(ctx, w, groups[node])
 	})
+	if err != nil {
+		r.stopped(ctx, err)
+	}
 	if failed, ok := errors.AsType[*StepError](err); ok {
 		return failed
 	}
 	return err
 }
 
-// step runs one step of a parallel stage.
-func (r *run) step(ctx context.Context, w *worker, i int) error {
-	s := &r.plan.Steps[i]
-	if r.skip(s) {
+// group runs steps of a parallel stage that one connection takes together.
+func (r *run) group(ctx context.Context, w *worker, steps []int) error {
+	var todo []int
+	for _, i := range steps {
+		if !r.skip(&r.plan.Steps[i]) {
+			todo = append(todo, i)
+		}
+	}
+	if len(todo) == 0 {
 		return nil
 	}
-	task := r.opts.Progress.StartSized(string(s.Stage), quote.Qualified(s.Entry.Namespace, s.Entry.Tag), r.expected(s))
-	var errs []*StepError
-	switch s.Action {
-	case ActionSQL:
-		err := r.definition(ctx, w, i, func(_ int, failed []*StepError) error {
-			errs = failed
-			return nil
-		})
-		if err != nil {
-			task.Done(err)
+	defer r.time(r.plan.Steps[todo[0]].Stage)()
+	s := &r.plan.Steps[todo[0]]
+	var err error
+	if s.Action == ActionSQL || s.Action == ActionCopy {
+		err = r.work(ctx, w, todo, false)
+	} else {
+		err = r.step(ctx, w, todo[0])
+	}
+	if err != nil {
+		return err
+	}
+	for _, i := range todo {
+		if err := r.settle(ctx, w, r.plan.Steps[i].Entry); err != nil {
 			return err
 		}
-	default:
-		r.log.Info(announce(s))
-		if failed := r.data(ctx, w, s, task); failed != nil {
-			errs = []*StepError{failed}
-		}
 	}
-	if ctx.Err() != nil {
-		task.Done(context.Cause(ctx))
-		return context.Cause(ctx)
-	}
-	var err error
-	if len(errs) > 0 {
-		err = errs[0]
-	}
-	task.Done(err)
-	return r.record(i, errs)
+	return nil
 }
 
-// skip reports whether a step is not to be tried because its table could not be
-// created.
-func (r *run) skip(s *Step) bool {
-	if !r.opts.NoDataForFailedTables || s.Entry.Kind != "TABLE DATA" || len(s.Entry.After) == 0 {
-		return false
+// step runs one step that is a transaction of its own by its nature, or part of
+// one that is under way.
+func (r *run) step(ctx context.Context, w *worker, i int) error {
+	s := &r.plan.Steps[i]
+	var errs []*StepError
+	if failed := r.data(ctx, w, s, r.start(i)); failed != nil {
+		errs = []*StepError{failed}
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return r.over(i, errs)
+}
+
+// skip reports whether a step is not to be tried, because an earlier run has done
+// it, or its table could not be created or is not to be loaded any more.
+func (r *run) skip(s *Step) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.missing[s.Entry.After[0]] {
+	if r.done[s] {
+		return true
+	}
+	reason := ""
+	switch parts := r.parts[s.Entry.ID]; {
+	case s.Entry.Kind != "TABLE DATA" || len(s.Entry.After) == 0:
+	case r.opts.NoDataForFailedTables && r.missing[s.Entry.After[0]]:
+		reason = "the table could not be created"
+	case parts != nil && parts.failed && r.opts.Journal == nil:
+		parts.left--
+		reason = "another part of the table failed"
+	}
+	if reason == "" {
 		return false
 	}
 	if !r.told[s.Entry.ID] {
 		r.told[s.Entry.ID] = true
-		r.report.Skipped = append(r.report.Skipped, Skipped{s.Entry.Kind, describe(s.Entry), "the table could not be created"})
+		r.report.Skipped = append(r.report.Skipped, Skipped{s.Entry.Kind, describe(s.Entry), reason})
 	}
 	return true
 }
@@ -303,7 +365,7 @@ const deadlocks = 5
 
 // definition runs the statements of one step and survives the loss of the
 // connection, which costs this step only.
-func (r *run) definition(ctx context.Context, w *worker, i int, done func(int, []*StepError) error) error {
+func (r *run) definition(ctx context.Context, w *worker, i int) error {
 	for try := 0; ; try++ {
 		var errs []*StepError
 		err := r.statements(ctx, w, []int{i}, func(_ int, failed []*StepError) error {
@@ -313,34 +375,14 @@ func (r *run) definition(ctx context.Context, w *worker, i int, done func(int, [
 		lost, ok := errors.AsType[*lostError](err)
 		switch {
 		case ok && ctx.Err() == nil:
-			s := &r.plan.Steps[i]
-			return done(i, []*StepError{r.failure(s, s.SQL, fmt.Errorf("%w; whether the server did it is not known", lost))})
+			return r.over(i, []*StepError{r.unknown(ctx, &r.plan.Steps[i], lost)})
 		case err != nil:
 			return err
 		case len(errs) > 0 && pg.Code(errs[0]) == "40P01" && try < deadlocks:
 			continue
 		}
-		return done(i, errs)
+		return r.over(i, errs)
 	}
-}
-
-// record enters the outcome of a step into the report. With ExitOnError it
-// returns the failure.
-func (r *run) record(_ int, errs []*StepError) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(errs) == 0 {
-		r.report.Restored++
-		return nil
-	}
-	r.report.Failed = append(r.report.Failed, errs...)
-	for _, e := range errs {
-		r.log.Info("failed: " + e.Error())
-	}
-	if r.opts.ExitOnError {
-		return errs[0]
-	}
-	return nil
 }
 
 func (r *run) warn(text string) {

@@ -54,6 +54,11 @@ func (s archiveSource) Data(ctx context.Context, e *archive.Entry, part archive.
 	return copyproto.Opener(func(context.Context) (io.ReadCloser, error) { return s.r.Open(ctx, e.ID, part) }), nil
 }
 
+// Check implements Checker.
+func (s archiveSource) Check(ctx context.Context, e *archive.Entry) error {
+	return archive.Check(ctx, s.r, e.ID)
+}
+
 // damaged reads a part to its end and returns the *archive.CorruptError that
 // comes up, if one does. A server may refuse a damaged row before the damage
 // itself is seen, which for some formats is at the end of the file only.

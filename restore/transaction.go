@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/pghaul/pghaul/internal/pg"
-	"github.com/pghaul/pghaul/internal/quote"
 )
 
 // transactional reports whether steps share transactions.
@@ -127,7 +126,9 @@ func (r *run) together(ctx context.Context, w *worker, i, n int) error {
 		case len(sql) > 0:
 			err = r.definitions(ctx, w, sql)
 		default:
-			err = r.step(ctx, w, i)
+			if !r.skip(&r.plan.Steps[i]) {
+				err = r.step(ctx, w, i)
+			}
 			i++
 		}
 		over()
@@ -140,16 +141,5 @@ func (r *run) together(ctx context.Context, w *worker, i, n int) error {
 
 // definitions runs steps that are SQL in the transaction that is under way.
 func (r *run) definitions(ctx context.Context, w *worker, steps []int) error {
-	return r.statements(ctx, w, steps, func(i int, errs []*StepError) error {
-		switch s := &r.plan.Steps[i]; {
-		case s.Entry.Kind == "SEQUENCE SET":
-		case s.Stage == StageData, s.Stage == StagePostData, s.Stage == StageRefresh:
-			var failed error
-			if len(errs) > 0 {
-				failed = errs[0]
-			}
-			r.opts.Progress.StartSized(string(s.Stage), quote.Qualified(s.Entry.Namespace, s.Entry.Tag), 0).Done(failed)
-		}
-		return r.record(i, errs)
-	})
+	return r.statements(ctx, w, steps, r.over)
 }

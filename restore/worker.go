@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -48,7 +49,7 @@ func (w *worker) connect(ctx context.Context) error {
 		return fmt.Errorf("connect to target: %w", err)
 	}
 	w.conn, w.had = conn, true
-	for _, sql := range w.run.plan.Session {
+	if sql := strings.Join(w.run.plan.Session, "\n"); sql != "" {
 		if err := exec(ctx, w.pgconn(), sql); err != nil {
 			w.close()
 			return fmt.Errorf("set up target session: %s: %w", sql, err)

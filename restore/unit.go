@@ -1,0 +1,473 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/pghaul/pghaul/internal/pg"
+)
+
+// A unit is one attempt to run steps in one transaction, whose statements and
+// rows go down the wire without a wait between them.
+type unit struct {
+	r     *run
+	w     *worker
+	steps []int
+	// careful leaves out what follows a definition, such as its owner: it has been
+	// refused once, and must not undo the definition.
+	careful bool
+
+	counters   map[int]*counter
+	frozen     map[int]bool // steps whose rows are loaded frozen
+	committing bool         // COMMIT may have been sent
+	at         int          // position in steps of the one that was refused; -1 for none of them
+}
+
+// A refusal is the text that the server refused, where that is not the step's.
+type refusal struct {
+	sql string
+	err error
+}
+
+func (e *refusal) Error() string { return e.err.Error() }
+func (e *refusal) Unwrap() error { return e.err }
+
+var errRolledBack = errors.New("commit: the server rolled the transaction back")
+
+func (r *run) unit(w *worker, steps []int, careful bool) *unit {
+	return &unit{r: r, w: w, steps: steps, careful: careful, at: -1, counters: make(map[int]*counter), frozen: make(map[int]bool)}
+}
+
+// attempt runs the steps and commits them. After an error, which is a *refusal
+// or a *lostError, nothing of them is done, unless the connection was lost while
+// committing.
+func (u *unit) attempt(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var checking sync.WaitGroup
+	defer checking.Wait()
+	defer cancel()
+	for _, i := range u.steps { // beside the load
+		if s := &u.r.plan.Steps[i]; s.parts > 1 {
+			checking.Go(func() { _ = u.r.undamaged(ctx, s) })
+		}
+	}
+	body, tail := u.messages(), u.tail()
+	hold := u.r.opts.Journal == nil
+	for _, i := range u.steps {
+		hold = hold || u.r.plan.Steps[i].Action == ActionCopy
+	}
+	if !hold {
+		body = append(body, tail...)
+	}
+	err := u.send(ctx, body)
+	if err == nil && hold {
+		if err = u.undamaged(ctx); err == nil {
+			err = u.send(ctx, tail)
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	if _, lost := errors.AsType[*lostError](err); !lost && !u.w.lost() && u.w.pgconn().TxStatus() != 'I' {
+		if rollback := exec(ctx, u.w.pgconn(), "ROLLBACK"); rollback != nil {
+			u.w.abandon()
+		}
+	}
+	for _, c := range u.counters {
+		c.undo()
+	}
+	return err
+}
+
+// messages are what comes before the end of the transaction.
+func (u *unit) messages() []*message {
+	all := []*message{{step: -1, sql: "BEGIN"}}
+	for _, i := range u.steps {
+		s := &u.r.plan.Steps[i]
+		for _, sql := range s.Setup {
+			all = append(all, &message{step: i, sql: sql})
+		}
+		switch {
+		case s.Action == ActionCopy:
+			all = append(all, u.load(i, s))
+		case s.SQL != "":
+			all = append(all, &message{step: i, sql: s.SQL, main: true})
+		}
+		if u.careful && s.Action == ActionSQL {
+			continue
+		}
+		for _, sql := range s.Finish {
+			all = append(all, &message{step: i, sql: sql})
+		}
+	}
+	return all
+}
+
+// load is the message that loads one part of a table.
+func (u *unit) load(i int, s *Step) *message {
+	r, c := u.r, new(counter)
+	u.counters[i] = c
+	sql, before := s.SQL, ""
+	if r.fresh(s) {
+		before = s.Truncate + "\n"
+	}
+	if frozen, ok := r.freeze(i, s); ok {
+		u.frozen[i] = true
+		sql = frozen
+	}
+	return &message{
+		step: i, sql: before + enter(s) + sql, main: true, passed: c.add,
+		rows: func(ctx context.Context, w io.Writer) error {
+			src, err := r.src.Data(ctx, s.Entry, s.Part)
+			if err == nil {
+				_, err = src.CopyTo(ctx, w)
+			}
+			return err
+		},
+	}
+}
+
+// tail ends the transaction.
+func (u *unit) tail() []*message {
+	var all []*message
+	if sql := u.r.note(u.steps); sql != "" {
+		all = append(all, &message{step: -1, sql: sql})
+	}
+	return append(all, &message{step: -1, sql: commitSQL})
+}
+
+const commitSQL = "COMMIT"
+
+// send sends messages until one is refused.
+func (u *unit) send(ctx context.Context, all []*message) error {
+	sent := 0
+	return exchange(ctx, u.w.pgconn(), maxFlight, func() (*message, bool) {
+		if sent == len(all) {
+			return nil, false
+		}
+		m := all[sent]
+		sent++
+		if m.step >= 0 {
+			task := u.r.start(m.step)
+			if c := u.counters[m.step]; c != nil {
+				c.task = task
+			}
+		}
+		u.committing = u.committing || m.sql == commitSQL
+		return m, true
+	}, func(m *message, a answer) error {
+		err := a.err
+		switch {
+		case err == nil && m.sql == commitSQL && a.tag != commitSQL:
+			err = errRolledBack
+		case err == nil && m.rows != nil:
+			err = complete(&u.r.plan.Steps[m.step], a.rows, u.counters[m.step])
+		}
+		if err == nil {
+			return nil
+		}
+		for k, i := range u.steps {
+			if i == m.step {
+				u.at = k
+			}
+		}
+		return &refusal{m.sql, err}
+	})
+}
+
+// undamaged waits until it is known that none of the tables that are loaded in
+// parts is damaged: a part that is committed cannot be taken back.
+func (u *unit) undamaged(ctx context.Context) error {
+	for k, i := range u.steps {
+		s := &u.r.plan.Steps[i]
+		if err := u.r.undamaged(ctx, s); err != nil {
+			u.at = k
+			return &refusal{s.SQL, err}
+		}
+	}
+	return nil
+}
+
+// note returns the SQL that notes steps as done, "" without a journal.
+func (r *run) note(steps []int) string {
+	if r.opts.Journal == nil {
+		return ""
+	}
+	list := make([]*Step, len(steps))
+	for k, i := range steps {
+		list[k] = &r.plan.Steps[i]
+	}
+	return r.opts.Journal.Record(list)
+}
+
+// attempts is how often a unit is tried whose connection was lost before it was
+// committed: with a journal the target may be away for longer.
+func (r *run) attempts() int {
+	if r.opts.Journal != nil {
+		return 10
+	}
+	return loads
+}
+
+// work runs steps that one connection takes in order, as many in a transaction
+// as there are, and records them. What is refused is found and the rest done
+// without it. serial says that all that follows builds on the steps, so that
+// not to know whether they are done ends the run.
+func (r *run) work(ctx context.Context, w *worker, steps []int, serial bool) error {
+	careful := false
+	for tries, deadlocked := 1, 0; len(steps) > 0; {
+		if err := w.reconnect(ctx); err != nil {
+			return err
+		}
+		first := &r.plan.Steps[steps[0]]
+		if len(steps) == 1 && r.opts.Journal == nil && first.Action == ActionSQL {
+			return r.plain(ctx, w, steps, serial)
+		}
+		u := r.unit(w, steps, careful)
+		err := u.attempt(ctx)
+		code := pg.Code(err)
+		_, lost := errors.AsType[*lostError](err)
+		switch {
+		case err == nil && careful:
+			return r.finish(ctx, w, steps[0], nil)
+		case err == nil:
+			return r.committed(u)
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case lost:
+			w.abandon()
+			tries++
+			if steps, err = r.afterLoss(ctx, u, err, tries > r.attempts(), serial); err != nil {
+				return err
+			}
+		case code == "40P01" && deadlocked < deadlocks:
+			deadlocked++
+		case u.at >= 0 && u.frozen[steps[u.at]] && (code == "25000" || code == "55000" || code == "0A000"):
+			r.thaw(steps[u.at])
+		case len(steps) > 1:
+			return r.apart(ctx, w, u, serial)
+		case first.Action == ActionCopy:
+			return r.over(steps[0], []*StepError{r.loadFailure(ctx, first, err)})
+		case !careful:
+			careful = true
+		case code == "25001":
+			return r.outside(ctx, w, steps[0])
+		default:
+			return r.finish(ctx, w, steps[0], err)
+		}
+	}
+	return nil
+}
+
+// committed records the steps of a unit that is committed.
+func (r *run) committed(u *unit) error {
+	for _, i := range u.steps {
+		s := &r.plan.Steps[i]
+		r.made(s, nil)
+		if c := u.counters[i]; c != nil {
+			r.count(s, c)
+		}
+		if err := r.over(i, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// afterLoss decides what becomes of the steps of a unit whose connection was
+// lost. It records those of which that is known and returns those to be tried
+// again; spent says that they have been tried often enough.
+func (r *run) afterLoss(ctx context.Context, u *unit, lost error, spent, serial bool) ([]int, error) {
+	s := &r.plan.Steps[u.steps[0]]
+	name := s.Entry.Kind + " " + describe(s.Entry)
+	if n := len(u.steps); n > 1 {
+		name += fmt.Sprintf(" and %d more", n-1)
+	}
+	repeatable := true
+	for _, i := range u.steps {
+		repeatable = repeatable && r.plan.Steps[i].repeatable()
+	}
+	switch {
+	case u.committing && r.opts.Journal != nil:
+		left, err := r.ask(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		if len(left) == 0 || !spent {
+			return left, nil
+		}
+		u.steps = left
+	case u.committing && serial && !repeatable:
+		return nil, fmt.Errorf("%s: %w; whether the server did it is not known", name, lost)
+	case u.committing && !repeatable:
+		for _, i := range u.steps {
+			if err := r.over(i, []*StepError{r.unknown(ctx, &r.plan.Steps[i], lost)}); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	}
+	if !spent {
+		again := "doing it again"
+		if s.Action == ActionCopy {
+			again = "loading again"
+		}
+		r.warn(fmt.Sprintf("%s: the connection was lost, %s: %v", name, again, lost))
+		return u.steps, nil
+	}
+	if len(u.steps) == 1 {
+		return nil, r.over(u.steps[0], []*StepError{r.loadFailure(ctx, s, lost)})
+	}
+	for k := range u.steps { // one of them may be what ends the connection
+		if err := r.work(ctx, u.w, u.steps[k:k+1], serial); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// ask asks the journal which steps of a unit were committed, records them and
+// returns the others.
+func (r *run) ask(ctx context.Context, u *unit) ([]int, error) {
+	if err := u.w.reconnect(ctx); err != nil {
+		return nil, err
+	}
+	list := make([]*Step, len(u.steps))
+	for k, i := range u.steps {
+		list[k] = &r.plan.Steps[i]
+	}
+	done, err := r.opts.Journal.Committed(ctx, u.w.pgconn(), list)
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	is := make(map[*Step]bool)
+	for _, s := range done {
+		is[s] = true
+	}
+	var left []int
+	for k, i := range u.steps {
+		if !is[list[k]] {
+			left = append(left, i)
+			continue
+		}
+		r.made(list[k], nil)
+		if c := u.counters[i]; c != nil {
+			c.redo()
+			r.count(list[k], c)
+		}
+		if err := r.over(i, nil); err != nil {
+			return nil, err
+		}
+	}
+	return left, nil
+}
+
+// apart runs the steps of a unit of which something was refused: what came
+// before that, the refused step by itself, and what comes after.
+func (r *run) apart(ctx context.Context, w *worker, u *unit, serial bool) error {
+	definitions := true
+	for _, i := range u.steps {
+		definitions = definitions && r.plan.Steps[i].Action == ActionSQL
+	}
+	if definitions && r.opts.Journal == nil && !r.opts.ExitOnError {
+		return r.plain(ctx, w, u.steps, serial)
+	}
+	runs := [][]int{u.steps[:max(u.at, 0)], u.steps[max(u.at, 0) : u.at+1], u.steps[u.at+1:]}
+	if u.at < 0 { // the transaction as a whole
+		runs = nil
+		for k := range u.steps {
+			runs = append(runs, u.steps[k:k+1])
+		}
+	}
+	for _, steps := range runs {
+		if err := r.work(ctx, w, steps, serial); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plain runs definitions as pg_restore does, each statement a transaction of its
+// own.
+func (r *run) plain(ctx context.Context, w *worker, steps []int, serial bool) error {
+	repeatable := true
+	for _, i := range steps {
+		repeatable = repeatable && r.plan.Steps[i].repeatable()
+	}
+	switch {
+	case repeatable:
+		return r.repeatable(ctx, w, steps)
+	case serial:
+		return r.statements(ctx, w, steps, r.over)
+	}
+	for _, i := range steps {
+		if err := w.reconnect(ctx); err != nil {
+			return err
+		}
+		if err := r.definition(ctx, w, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// outside runs the definition of a step that cannot be in a transaction, and
+// notes it right after.
+func (r *run) outside(ctx context.Context, w *worker, i int) error {
+	err := exec(ctx, w.pgconn(), r.plan.Steps[i].SQL)
+	if err == nil {
+		err = exec(ctx, w.pgconn(), r.note([]int{i}))
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return r.finish(ctx, w, i, err)
+}
+
+// finish runs what follows the definition of a step, each statement a
+// transaction of its own, and records the step. refused is why the definition
+// was, or nil.
+func (r *run) finish(ctx context.Context, w *worker, i int, refused error) error {
+	s := &r.plan.Steps[i]
+	r.made(s, refused)
+	var errs []*StepError
+	if refused != nil {
+		errs = append(errs, r.refused(s, refused))
+	}
+	for _, sql := range s.Finish {
+		err := w.reconnect(ctx)
+		if err == nil {
+			err = exec(ctx, w.pgconn(), sql)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil && worth(refused) {
+			errs = append(errs, r.failure(s, sql, err))
+		}
+	}
+	return r.over(i, errs)
+}
+
+// unknown makes the error of a step of which nobody knows whether it is done.
+func (r *run) unknown(ctx context.Context, s *Step, lost error) *StepError {
+	if s.Action == ActionCopy {
+		return r.loadFailure(ctx, s, &commitError{lost})
+	}
+	return r.failure(s, s.SQL, fmt.Errorf("%w; whether the server did it is not known", lost))
+}
+
+// refused makes the error of a step's definition.
+func (r *run) refused(s *Step, err error) *StepError {
+	sql := s.SQL
+	if text, ok := errors.AsType[*refusal](err); ok {
+		sql, err = text.sql, text.err
+	}
+	return r.failure(s, sql, err)
+}
+
+// repeatable says whether a step does no harm if it is done twice.
+func (s *Step) repeatable() bool { return s.Stage == StagePrivileges || s.Entry.Kind == "SEQUENCE SET" }
