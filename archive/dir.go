@@ -144,14 +144,13 @@ func compressionOf(name string) Compression {
 	return CompressNone
 }
 
-// open opens the file and compares its size with the manifest's.
+// open opens the file and compares its size with the manifest's. A symbolic link
+// must not lead out of the archive, whose maker may not be trusted, and what is
+// no plain file could keep us waiting for ever.
 func (p *place) open() (*os.File, error) {
-	f, err := os.Open(p.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, missing(p.path)
-	}
+	f, err := openInside(p.path)
 	if err != nil {
-		return nil, fmt.Errorf("read archive: %w", err)
+		return nil, err
 	}
 	info, err := f.Stat()
 	if err != nil {
@@ -162,6 +161,34 @@ func (p *place) open() (*os.File, error) {
 			File: p.path, Offset: min(size, p.file.Size),
 			Reason: fmt.Sprintf("it has %d bytes instead of %d", size, p.file.Size),
 		}, f.Close())
+	}
+	return f, nil
+}
+
+// openInside opens a file of an archive.
+func openInside(path string) (*os.File, error) {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("read archive: %w", err)
+	}
+	defer func() { _ = root.Close() }()
+	name := filepath.Base(path)
+	if _, err := root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+		return nil, missing(path)
+	}
+	info, err := root.Stat(name)
+	if link, lerr := root.Lstat(name); err != nil && lerr == nil && link.Mode()&fs.ModeSymlink != 0 {
+		return nil, &CorruptError{File: path, Offset: -1, Reason: "it is a symbolic link that does not lead to a file of the archive", Err: err}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read archive: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &CorruptError{File: path, Offset: -1, Reason: "it is not a plain file"}
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("read archive: %w", err)
 	}
 	return f, nil
 }
@@ -251,7 +278,7 @@ func (r *dirReader) LargeObjects(id int) ([]LargeObject, error) {
 }
 
 // maxText bounds the memory that a compressed list can ask for.
-const maxText = 2 << 30
+const maxText = 1 << 30
 
 // readSmall reads the content of a file that is kept in memory.
 func (r *dirReader) readSmall(p place) ([]byte, error) {

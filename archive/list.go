@@ -24,7 +24,7 @@ func WriteEntries(w io.Writer, r Reader, entries []Entry) error {
 	fmt.Fprintf(&out, ";     Dump Version: %s\n;     Format: %s\n", h.Version, h.Format)
 	fmt.Fprintf(&out, ";     Integer: %d bytes\n;     Offset: %d bytes\n", h.IntSize, h.OffSize)
 	fmt.Fprintf(&out, ";     Dumped from database version: %s\n", h.ServerVersion)
-	fmt.Fprintf(&out, ";     Dumped by pg_dump version: %s\n", h.DumpVersion)
+	fmt.Fprintf(&out, ";     Dumped by pg_dump version: %s\n", oneLine(h.DumpVersion))
 	fmt.Fprint(&out, ";\n;\n; Selected TOC Entries:\n;\n")
 	for i := range entries {
 		e := &entries[i]
@@ -32,7 +32,7 @@ func WriteEntries(w io.Writer, r Reader, entries []Entry) error {
 		if e.Namespace != "" {
 			schema = oneLine(e.Namespace)
 		}
-		fmt.Fprintf(&out, "%d; %d %d %s %s %s %s\n", e.ID, e.Class, e.OID, e.Kind, schema, oneLine(e.Tag), oneLine(e.Owner))
+		fmt.Fprintf(&out, "%d; %d %d %s %s %s %s\n", e.ID, e.Class, e.OID, oneLine(e.Kind), schema, oneLine(e.Tag), oneLine(e.Owner))
 	}
 	if _, err := io.WriteString(w, out.String()); err != nil {
 		return fmt.Errorf("write list of entries: %w", err)

@@ -150,12 +150,22 @@ func OpenDir(path string) (Reader, error) {
 // readManifest returns nil if there is none.
 func readManifest(dir string) (*Manifest, error) {
 	path := filepath.Join(dir, ManifestName)
-	text, err := os.ReadFile(path)
+	f, err := openInside(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxManifest))
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
+	}
+	if len(text) == maxManifest {
+		return nil, &CorruptError{File: path, Offset: -1, Reason: "it is too large for a manifest"}
 	}
 	return openManifest(path, text)
 }
