@@ -57,6 +57,9 @@ type Options struct {
 	// Passwords holds passwords of login roles, by the role's name at the target.
 	// The others' are generated.
 	Passwords map[string]string
+	// Planned, if not nil, is told the plan before anything runs, be it one that
+	// blocks or that of the run that is resumed. Its error ends the run.
+	Planned func(*platform.Plan) error
 	// Secrets is told each generated password before its role is made. What it
 	// returns ends the run. It may be called twice for a role, with another
 	// password, of which the last one counts. nil refuses to generate any: then
