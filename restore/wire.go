@@ -79,10 +79,12 @@ type answer struct {
 // not what is under way already, and is returned. The other error is a *lostError.
 func exchange(ctx context.Context, c *pgconn.PgConn, flight int, next func() (*message, bool), done func(*message, answer) error) error {
 	s := &sender{
-		conn: c.Conn(), buf: buffers.Get().(*[]byte),
+		conn: c.Conn(), out: c.Frontend(), buf: buffers.Get().(*[]byte),
 		room: make(chan struct{}, flight), sent: make(chan *message, flight), stop: make(chan struct{}),
 	}
-	unblock := context.AfterFunc(ctx, func() { _ = s.conn.SetWriteDeadline(past) })
+	// A deadline ends reading and writing, and leaves closing to the caller: pgconn
+	// would close the connection while the other goroutine still writes to it.
+	unblock := context.AfterFunc(ctx, func() { _ = s.conn.SetDeadline(past) })
 	defer unblock()
 	sending, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -92,9 +94,12 @@ func exchange(ctx context.Context, c *pgconn.PgConn, flight int, next func() (*m
 
 	var stop error
 	for m := range s.sent {
-		a, err := receive(ctx, c, m)
+		a, err := receive(c, m)
 		if err != nil {
 			_ = s.conn.SetWriteDeadline(past) // nothing more is to go out
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
 			return &lostError{err}
 		}
 		<-s.room
@@ -113,9 +118,10 @@ func exchange(ctx context.Context, c *pgconn.PgConn, flight int, next func() (*m
 var buffers = sync.Pool{New: func() any { return new(make([]byte, 0, wireSize)) }}
 
 // A sender writes messages to a connection whose answers another goroutine
-// reads. It writes past pgconn, whose buffer belongs to that one.
+// reads. It gathers them in a buffer of its own.
 type sender struct {
 	conn net.Conn
+	out  *pgproto3.Frontend
 	buf  *[]byte
 	room chan struct{} // holds one for each message under way
 	sent chan *message // messages whose answers are to come
@@ -210,7 +216,7 @@ func (s *sender) flush() bool {
 		return false
 	}
 	if len(*s.buf) > 0 {
-		_, err := s.conn.Write(*s.buf)
+		err := s.out.SendUnbufferedEncodedCopyData(*s.buf) // or whatever messages these are
 		*s.buf = (*s.buf)[:0]
 		if err != nil {
 			s.fail(err)
@@ -312,10 +318,10 @@ func (w *rowWriter) ReadFrom(r io.Reader) (int64, error) {
 
 // receive reads the answer to one message. The error is the loss of the
 // connection.
-func receive(ctx context.Context, c *pgconn.PgConn, m *message) (answer, error) {
+func receive(c *pgconn.PgConn, m *message) (answer, error) {
 	var a answer
 	for {
-		msg, err := c.ReceiveMessage(ctx)
+		msg, err := c.ReceiveMessage(context.Background()) // which ctx ends by a deadline
 		if err != nil {
 			return a, err
 		}
