@@ -157,6 +157,9 @@ func (p *Plan) Blocked() []string {
 		if it.Verdict != Block || it.Kind == "EXTENSION" && extensions[it.Name] {
 			continue
 		}
+		if rest, ok := strings.CutPrefix(it.Reason, "needs extension "); ok && strings.HasSuffix(rest, ", which blocks") {
+			continue // is among the dependents that were just named
+		}
 		name := it.Name
 		if it.Schema != "" {
 			name = it.Schema + "." + name

@@ -255,6 +255,11 @@ func (p *planner) extensionEntry(e *archive.Entry, it *ExtensionItem, hanging []
 		return
 	case Block:
 		item.set(Block, "%s", it.Reason)
+		for _, id := range hanging {
+			if d := p.byID[id]; counts(d) {
+				p.items[id].set(Block, "needs extension %s, which blocks", it.Name)
+			}
+		}
 		return
 	case Warn:
 		item.Warnings = append(item.Warnings, it.Warnings...)

@@ -88,6 +88,12 @@ func NewPlan(in Input) (*Plan, error) {
 	p.planWhole()
 	p.planCron()
 	p.planEstimate()
+	p.plan.needs, p.plan.made = p.needs, map[int]bool{}
+	for i := range in.Entries {
+		if e := &in.Entries[i]; defines(e) || e.Kind == "EXTENSION" {
+			p.plan.made[e.ID] = true
+		}
+	}
 	return p.plan, nil
 }
 

@@ -71,6 +71,11 @@ type Plan struct {
 	Notes []Note `yaml:"notes,omitempty" json:"notes,omitempty"`
 	// CronScript schedules the jobs of pg_cron again, for the operator to run.
 	CronScript string `yaml:"cron_script,omitempty" json:"cron_script,omitempty"`
+
+	// needs are, by dump ID, the entries that wait for one; made are those that
+	// make something others cannot do without. A plan that was read has neither.
+	needs map[int][]int
+	made  map[int]bool
 }
 
 // A Note is something to know that belongs to no single item.
