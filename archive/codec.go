@@ -37,7 +37,7 @@ func newCodec(c Compression, level int) (*codec, error) {
 	k := &codec{compression: c}
 	switch c {
 	case CompressZstd:
-		lowest, highest, k.voidable = 1, 22, true
+		lowest, highest, k.voidable = -131072, 22, true
 		k.newEncoder = func() (encoder, error) { return newZstdEncoder(level) }
 	case CompressGzip:
 		lowest, highest = 1, 9
@@ -89,6 +89,8 @@ const zstdWindow = 8 << 20
 
 type zstdEncoder struct{ e *zstd.Encoder }
 
+// newZstdEncoder maps the levels of the zstd library: below 3 is the fastest we
+// have, 3 to 5 the default, 6 to 9 better and from 10 the best compression.
 func newZstdEncoder(level int) (encoder, error) {
 	l := zstd.SpeedFastest
 	if level > 0 {

@@ -24,8 +24,8 @@ const tocName = "toc.dat"
 type WriterOptions struct {
 	// Compression of the data files; "" means zstd.
 	Compression Compression
-	// Level of the compression: 1 to 22 for zstd, 9 for gzip, 12 for lz4; 0
-	// means the fastest for zstd and lz4 and 6 for gzip.
+	// Level of the compression: -131072 to 22 for zstd, 1 to 9 for gzip, 1 to 12
+	// for lz4; 0 means the fastest for zstd and lz4 and 6 for gzip.
 	Level int
 	// FrameSize is how many bytes of rows, before compression, make a frame: what
 	// a restore reads at a time and the least it can share out; 0 means 2 MiB.

@@ -241,8 +241,8 @@ func TestCreateDirRefuses(t *testing.T) {
 		{"an unknown compression", nil, archive.WriterOptions{Compression: "bzip2"}, "bzip2"},
 		{"a level for none", nil, archive.WriterOptions{Compression: "none", Level: 1}, "no level"},
 		{"a level of gzip", nil, archive.WriterOptions{Compression: "gzip", Level: 10}, "between 1 and 9"},
-		{"a level of zstd", nil, archive.WriterOptions{Level: 23}, "between 1 and 22"},
-		{"a negative level", nil, archive.WriterOptions{Level: -1}, "between 1 and 22"},
+		{"a level of zstd", nil, archive.WriterOptions{Level: 23}, "between -131072 and 22"},
+		{"a negative level", nil, archive.WriterOptions{Compression: "lz4", Level: -1}, "between 1 and 12"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -3,6 +3,7 @@
 package verify_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -14,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pghaul/pghaul/archive"
-	"github.com/pghaul/pghaul/archive/convert"
 	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/internal/pgtest"
 	"github.com/pghaul/pghaul/restore"
@@ -64,27 +64,54 @@ func interopArchives(t *testing.T, s *pgtest.Server, db string) []interopArchive
 					args = args[:3]
 				}
 				name := strings.NewReplacer("0", "none", "6", "gzip").Replace(method)
-				list = append(list, interopArchive{fmt.Sprintf("pg_dump %d", major), "-F" + format, version, name, func(t *testing.T, path string) {
-					oracle.Dump(t, append(args, "-f", path)...)
+				writer := fmt.Sprintf("pg_dump %d", major)
+				list = append(list, interopArchive{writer, "-F" + format, version, name, func(t *testing.T, path string) {
+					oracle.Dump(t, append(slices.Clone(args), "-f", path)...)
 				}})
+				if format == "c" && name == "gzip" {
+					list = append(list, interopArchive{writer, "-Fc, piped", version, name, func(t *testing.T, path string) {
+						if err := os.WriteFile(path, []byte(oracle.Dump(t, args...)), 0o600); err != nil {
+							t.Fatal(err)
+						}
+					}})
+				}
 			}
 		}
 	}
 	for _, c := range compressions {
-		first := filepath.Join(pgtest.TempDir(t), "dump")
-		if _, err := dump.Run(t.Context(), s.Config(t, db), dump.Options{Dir: first, NoSync: true, Compression: c}); err != nil {
-			t.Fatal(err)
-		}
 		for _, v := range []archive.Version{archive.CurrentVersion, archive.Version15, archive.Version14} {
 			if v == archive.Version14 && c != archive.CompressGzip && c != archive.CompressNone {
 				continue
 			}
-			o := archive.WriterOptions{Compression: c, Version: v, NoSync: true}
-			for format, name := range map[archive.Format]string{archive.FormatDirectory: "-Fd", archive.FormatCustom: "-Fc"} {
-				list = append(list, interopArchive{"pghaul", name, v.String()[:4], string(c), func(t *testing.T, path string) {
-					convertArchive(t, first, path, convert.Options{Format: format, Writer: o})
+			o := dump.Options{NoSync: true, Compression: c, ArchiveVersion: v}
+			add := func(format string, make func(o dump.Options) error) {
+				list = append(list, interopArchive{"pghaul", format, v.String()[:4], string(c), func(t *testing.T, path string) {
+					o := o
+					o.Dir = path
+					if err := make(o); err != nil {
+						t.Fatal(err)
+					}
 				}})
 			}
+			add("-Fd", func(o dump.Options) error {
+				_, err := dump.Run(t.Context(), s.Config(t, db), o)
+				return err
+			})
+			add("-Fc", func(o dump.Options) error {
+				_, err := dump.RunCustom(t.Context(), s.Config(t, db), nil, o)
+				return err
+			})
+			if c != archive.CompressZstd && v != archive.Version14 || v == archive.Version15 {
+				continue
+			}
+			add("-Fc, piped", func(o dump.Options) error {
+				f, err := os.Create(o.Dir)
+				if err != nil {
+					return err
+				}
+				_, err = dump.RunCustom(t.Context(), s.Config(t, db), f, o)
+				return errors.Join(err, f.Close())
+			})
 		}
 	}
 	pgDump(15, "1.14", "d", "c", "t")
@@ -136,7 +163,7 @@ func why(r interopReader, a interopArchive) string {
 	if strings.HasPrefix(r.name, "pg_restore 15") && a.version != "1.14" {
 		return "newer"
 	}
-	if strings.HasPrefix(r.name, "pg_restore") && r.jobs > 1 && a.format == "-Ft" {
+	if strings.HasPrefix(r.name, "pg_restore") && r.jobs > 1 && (a.format == "-Ft" || strings.HasSuffix(a.format, "piped")) {
 		return "never"
 	}
 	return ""
@@ -203,11 +230,11 @@ func TestInterop(t *testing.T) {
 
 const interopHead = `# Interoperability
 
-This page is made by a test that writes, reads and compares every combination: the archives of a PostgreSQL 15 database that each program can make, restored by each program, with one connection and with four. "-F" is pg_dump's letter of the format: d, a directory, c, a custom archive, t, a tar file.
+This page is made by a test that writes, reads and compares every combination: the archives of a PostgreSQL 15 database that each program can make, restored by each program, with one connection and with four. "-F" is pg_dump's letter of the format: d, a directory, c, a custom archive, t, a tar file. "Piped" archives were written to standard output.
 
 - **equal**: it restored without an error, and the digests of all tables, the large objects, their comments and privileges are those of the source.
 - **newer**: the archive's version, 1.16 or 1.15, is one that this pg_restore refuses. ` + "`pghaul archive convert --archive-version 1.14`" + ` makes it one that it reads.
-- **never**: pg_restore does not restore tar files in parallel.
+- **never**: pg_restore does not restore tar files in parallel, nor custom archives that went through a pipe (and so do not say where their data is).
 
 pghaul restores into PostgreSQL 18 here, each pg_restore into its own version. Every archive also passed ` + "`pghaul archive check`" + `.
 
