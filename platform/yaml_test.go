@@ -96,11 +96,11 @@ func TestReadRoleMap(t *testing.T) {
 		t.Errorf("%v %s", err, d)
 	}
 	for text, want := range map[string]string{
-		"a":               `line 1: want "from" = "to"`,
-		"\n\"a = b":       "line 2: the quote",
-		"a = ":            "line 1: a name is missing",
-		"a = b c":         `line 1: "c" follows`,
-		`"" = b`:          "line 1: a name is empty",
+		"a":                `line 1: want "from" = "to"`,
+		"\n\"a = b":        "line 2: the quote",
+		"a = ":             "line 1: a name is missing",
+		"a = b c":          `line 1: "c" follows`,
+		`"" = b`:           "line 1: a name is empty",
 		"a = b\n\"a\" = c": `line 2: "a" is mapped twice`,
 	} {
 		if _, err := ReadRoleMap(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
