@@ -3,18 +3,27 @@ package migrate
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pghaul/pghaul/dump"
+	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/platform"
 )
-
-var errUnfinished = errors.New("migrate is being written")
 
 // NewPlan reads both ends and says what a migration would do. It changes
 // nothing.
 func NewPlan(ctx context.Context, source, target *pgx.ConnConfig, opts Options) (*platform.Plan, error) {
-	return nil, errUnfinished
+	m := newMigration(source, target, opts)
+	defer m.close()
+	if err := m.open(ctx); err != nil {
+		return nil, err
+	}
+	return m.plan, nil
 }
 
 // Run moves the source's database into the target's, which exists.
@@ -24,19 +33,161 @@ func NewPlan(ctx context.Context, source, target *pgx.ConnConfig, opts Options) 
 // the plan has something to decide first. With KeepGoing failed steps are in
 // the Report, and so are rows that differ.
 func Run(ctx context.Context, source, target *pgx.ConnConfig, opts Options) (*Report, error) {
-	return nil, errUnfinished
-}
-
-// Rollback undoes the run whose journal is in the target: everything it made is
-// dropped, and what was there before is as it was. It is for migrations and
-// restores alike.
-func Rollback(ctx context.Context, target *pgx.ConnConfig, opts RollbackOptions) (*RollbackReport, error) {
-	return nil, errUnfinished
+	began := time.Now()
+	m := newMigration(source, target, opts)
+	defer m.close()
+	if err := m.open(ctx); err != nil {
+		return nil, err
+	}
+	if opts.Planned != nil {
+		if err := opts.Planned(m.plan); err != nil {
+			return nil, err
+		}
+	}
+	if blocked := m.plan.Blocked(); len(blocked) > 0 {
+		return nil, &BlockedError{Plan: m.plan, Reasons: blocked}
+	}
+	err := m.run(ctx)
+	if ctx.Err() != nil {
+		err = fmt.Errorf("migrate: %w", context.Cause(ctx))
+	}
+	m.report.Elapsed = time.Since(began)
+	if m.report.Run == "" { // there is no journal, hence nothing was begun
+		return nil, err
+	}
+	return m.report, err
 }
 
 // A BlockedError is a plan in which something blocks: nothing has been done.
-type BlockedError struct{ Plan *platform.Plan }
+type BlockedError struct {
+	Plan    *platform.Plan
+	Reasons []string
+}
 
 func (e *BlockedError) Error() string {
-	return "the plan blocks: see what it says and decide, with a rule or by editing the plan"
+	return "the plan blocks: " + strings.Join(e.Reasons, "; ")
+}
+
+// migration is the state of one run.
+type migration struct {
+	source, target *pgx.ConnConfig
+	opts           Options
+	log            *slog.Logger
+	live           *live
+	lost           error // by which the snapshot was lost
+	plan           *platform.Plan
+	report         *Report
+	runState
+}
+
+func newMigration(source, target *pgx.ConnConfig, opts Options) *migration {
+	if opts.Jobs <= 0 {
+		opts.Jobs = 2
+	}
+	if opts.Tool == "" {
+		opts.Tool = "pghaul"
+	}
+	m := &migration{source: source, target: target, opts: opts, log: opts.Logger, report: newReport()}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
+	return m
+}
+
+func (m *migration) close() {
+	if m.live != nil {
+		_ = m.live.release()
+	}
+}
+
+// open takes the snapshot of the source, reads both ends and makes the plan.
+func (m *migration) open(ctx context.Context) error {
+	m.source, m.target = m.direct("source", m.source, m.opts.SourcePlatform), m.direct("target", m.target, m.opts.TargetPlatform)
+	if same(m.source, m.target) {
+		return errors.New("source and target are the same database")
+	}
+	target, err := facts(ctx, "target", m.target, m.opts.TargetPlatform)
+	if err != nil {
+		return err
+	}
+	opened, err := dump.Open(ctx, m.source, dump.Options{
+		Jobs: m.opts.Jobs, Select: m.opts.Select, Tool: m.opts.Tool, Logger: m.opts.Logger, Progress: m.opts.Progress,
+	})
+	if err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	m.live = keep(opened)
+	source, err := facts(ctx, "source", m.source, m.opts.SourcePlatform)
+	if err != nil {
+		return err
+	}
+	m.report.Changes.Snapshot = Moment{LSN: m.live.Manifest().Source.LSN, Time: m.live.Manifest().Source.Started}
+	m.changes = source.Changes
+	m.report.Source, m.report.Target = endOf(source), endOf(target)
+	m.to, m.me = target, target.User.Name
+	rules := m.opts.Rules
+	if m.opts.Plan != nil {
+		rules = m.opts.Plan.Rules
+	}
+	m.plan, err = platform.NewPlan(platform.Input{Entries: m.live.Entries(), Source: *source, Target: *target, Rules: rules})
+	if err == nil && m.opts.Plan != nil {
+		m.plan, err = m.plan.Follow(m.opts.Plan)
+	}
+	return err
+}
+
+// same recognises a target that is the source.
+func same(a, b *pgx.ConnConfig) bool {
+	return a.Host == b.Host && a.Port == b.Port && a.Database == b.Database
+}
+
+// direct replaces the address of a connection pooler by the server's own: a
+// pooler gives every statement another session.
+func (m *migration) direct(name string, cfg *pgx.ConnConfig, as platform.Name) *pgx.ConnConfig {
+	if as == "" {
+		as = platform.OfHost(cfg.Host)
+	}
+	host, changed := as.DirectHost(cfg.Host)
+	if !changed {
+		return cfg
+	}
+	m.warn(fmt.Sprintf("%s: connecting to %s instead of the pooler %s", name, host, cfg.Host))
+	c := cfg.Copy()
+	rename := func(have *string) {
+		if direct, changed := as.DirectHost(*have); changed {
+			*have = direct
+		}
+	}
+	rename(&c.Host)
+	if c.TLSConfig != nil {
+		rename(&c.TLSConfig.ServerName)
+	}
+	for _, f := range c.Fallbacks {
+		rename(&f.Host)
+		if f.TLSConfig != nil {
+			rename(&f.TLSConfig.ServerName)
+		}
+	}
+	return c
+}
+
+// facts reads what one end is.
+func facts(ctx context.Context, name string, cfg *pgx.ConnConfig, as platform.Name) (*platform.Facts, error) {
+	conn, err := pg.Connect(ctx, cfg, pg.ReadCatalog, pg.Options{Application: "pghaul migrate"})
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", name, err)
+	}
+	defer pg.Close(conn)
+	f, err := platform.DetectAs(ctx, conn, as)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return f, nil
+}
+
+func (m *migration) warn(text string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.report.Warnings = append(m.report.Warnings, text)
+	m.log.Warn(text)
 }

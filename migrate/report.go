@@ -50,6 +50,70 @@ type Report struct {
 	Elapsed    time.Duration `json:"elapsed_ns"`
 }
 
+func newReport() *Report {
+	return &Report{
+		Phases: []PhaseReport{}, Roles: []Role{}, Mapped: []Decision{}, Skipped: []Decision{}, Reloaded: []string{},
+		Failed: []*restore.StepError{}, Warnings: []string{},
+	}
+}
+
+// decide enters what the plan has decided.
+func (r *Report) decide(p *platform.Plan) {
+	add := func(v platform.Verdict, kind, name, reason string) {
+		d := Decision{Kind: kind, Name: name, Reason: reason}
+		switch v {
+		case platform.Skip:
+			r.Skipped = append(r.Skipped, d)
+		case platform.Map, platform.Rewrite:
+			r.Mapped = append(r.Mapped, d)
+		case platform.Keep, platform.Warn, platform.Block:
+		}
+	}
+	for i := range p.Roles {
+		x := &p.Roles[i]
+		add(x.Verdict, "ROLE", x.From, x.Reason)
+		for _, w := range x.Warnings {
+			r.Warnings = append(r.Warnings, "role "+x.From+": "+w)
+		}
+	}
+	for i := range p.Memberships {
+		x := &p.Memberships[i]
+		add(x.Verdict, "MEMBERSHIP", x.Membership.Member+" in "+x.Membership.Role, x.Reason)
+	}
+	for i := range p.Settings {
+		x := &p.Settings[i]
+		name := x.Setting.Name
+		if x.Setting.Role != "" {
+			name += " of role " + x.Setting.Role
+		}
+		if x.Setting.Database != "" {
+			name += " of database " + x.Setting.Database
+		}
+		add(x.Verdict, "SETTING", name, x.Reason)
+	}
+	for i := range p.Items {
+		x := &p.Items[i]
+		name := x.Name
+		if x.Schema != "" {
+			name = x.Schema + "." + name
+		}
+		add(x.Verdict, x.Kind, name, x.Reason)
+		for _, w := range x.Warnings {
+			r.Warnings = append(r.Warnings, x.Kind+" "+name+": "+w)
+		}
+	}
+	for _, n := range p.Notes {
+		if n.Verdict == platform.Warn {
+			r.Warnings = append(r.Warnings, n.Text)
+		}
+	}
+	r.CronScript = p.CronScript
+}
+
+func endOf(f *platform.Facts) End {
+	return End{Platform: f.Platform, Version: f.Version, Host: f.Host, Database: f.Database, User: f.User.Name}
+}
+
 // An End is one of the two databases.
 type End struct {
 	Platform platform.Name `json:"platform"`

@@ -38,6 +38,8 @@ type JournalOptions struct {
 	// none. Discard forgets it, and with it what it has made: all of that stays.
 	// Without either, an unfinished run is an *UnfinishedError.
 	Resume, Discard bool
+	// Any takes up the run that is there, of whatever verb and source, to undo it.
+	Any bool
 	// Role is set with SET ROLE, as in Options.
 	Role string
 	// Phase says which phase a step belongs to; nil has those of StepPhase.
@@ -97,6 +99,8 @@ type TargetJournal struct {
 	steps   map[string]recorded
 	void    int             // the number of the newest void, see Committed
 	voids   map[string]bool // keys that are void
+
+	extensions []string // that have steps of their own
 }
 
 // recorded is what the journal has about a step.
@@ -174,6 +178,12 @@ func (j *TargetJournal) Open(ctx context.Context, conn *pgconn.PgConn, plan *Pla
 	if err := j.Start(ctx); err != nil {
 		return err
 	}
+	j.extensions = []string{""}
+	for i := range plan.Steps {
+		if e := plan.Steps[i].Entry; e.Kind == "EXTENSION" {
+			j.extensions = append(j.extensions, e.Tag)
+		}
+	}
 	if !j.resumed {
 		return nil
 	}
@@ -241,6 +251,34 @@ func (j *TargetJournal) Has(key string) bool {
 	return done
 }
 
+// Keys returns the keys of all steps that are done.
+func (j *TargetJournal) Keys(ctx context.Context) (map[string]bool, error) {
+	rows, err := j.query(ctx, "SELECT key FROM pghaul.step WHERE void IS NULL")
+	if err != nil {
+		return nil, fmt.Errorf("read the journal: %w", err)
+	}
+	keys := make(map[string]bool, len(rows))
+	for _, r := range rows {
+		keys[r[0]] = true
+	}
+	return keys, nil
+}
+
+// Forget runs SQL that undoes steps and forgets that they were done, in one
+// transaction.
+func (j *TargetJournal) Forget(ctx context.Context, sql string, keys []string) error {
+	err := j.do(ctx, "BEGIN;\n"+strings.TrimRight(sql, "; \n")+";\nDELETE FROM pghaul.step WHERE key IN ("+literals(keys)+");\nCOMMIT")
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, k := range keys {
+		delete(j.steps, k)
+	}
+	return nil
+}
+
 // Record implements Journal.
 func (j *TargetJournal) Record(steps []*Step) string {
 	notes := make([]Note, len(steps))
@@ -248,20 +286,27 @@ func (j *TargetJournal) Record(steps []*Step) string {
 		notes[i] = Note{Key: s.Key, Phase: j.opts.Phase(s), Hash: hash(s), Undo: literal(s.Undo)}
 		switch s.Entry.Kind {
 		case "EXTENSION":
-			notes[i].Undo = made("pg_extension", "extname", "DROP EXTENSION IF EXISTS")
+			notes[i].Undo = j.madeExtension(s.Entry.Tag)
 		case "PROCEDURAL LANGUAGE":
-			notes[i].Undo = made("pg_language", "lanname", "DROP LANGUAGE IF EXISTS")
+			notes[i].Undo = fmt.Sprintf("(SELECT %s FROM pg_catalog.pg_language WHERE lanname = %s AND %s)", literal(s.Undo), literal(s.Entry.Tag), madeNow)
 		}
 	}
 	return j.Notes(notes)
 }
 
-// made is an expression for the SQL that drops what the transaction under way
-// has added to a catalog. A definition that says IF NOT EXISTS or OR REPLACE may
-// have added nothing, and one with CASCADE more than its own.
-func made(catalog, name, drop string) string {
-	return fmt.Sprintf("(SELECT pg_catalog.string_agg(pg_catalog.format('%s %%I;', %s), ' ' ORDER BY oid DESC) FROM pg_catalog.%s WHERE xmin::text = (pg_catalog.txid_current() %% 4294967296)::text)",
-		drop, name, catalog)
+// madeNow is true for rows of a catalog that the transaction under way has
+// added.
+const madeNow = "xmin::text = (pg_catalog.txid_current() % 4294967296)::text"
+
+// madeExtension is an expression for the SQL that drops an extension if the
+// transaction under way has made it, and not if it was there before: its
+// definition says IF NOT EXISTS. With it go extensions it needs that came with
+// CASCADE, when nothing else needs them.
+func (j *TargetJournal) madeExtension(name string) string {
+	return fmt.Sprintf(`(SELECT pg_catalog.string_agg(CASE WHEN extname = %[1]s THEN pg_catalog.format('DROP EXTENSION IF EXISTS %%I;', extname)
+  ELSE pg_catalog.format('DO $pghaul$ BEGIN DROP EXTENSION IF EXISTS %%I; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $pghaul$;', extname) END,
+  ' ' ORDER BY extname = %[1]s DESC, oid DESC)
+FROM pg_catalog.pg_extension WHERE (extname = %[1]s OR extname NOT IN (%[2]s)) AND %[3]s)`, literal(name), literals(j.extensions), madeNow)
 }
 
 // A Note is what the journal notes of a step.
@@ -400,26 +445,45 @@ func (j *TargetJournal) Finish(ctx context.Context) error {
 	return nil
 }
 
-// do runs statements in a transaction of their own on the journal's
-// connection, which is made anew if it was lost.
+// do runs statements in a transaction of their own on the journal's connection,
+// which is made anew if it is lost. They must do no harm if they are run twice.
 func (j *TargetJournal) do(ctx context.Context, sql string) error {
-	if j.conn == nil || j.conn.IsClosed() {
+	for try := 1; ; try++ {
+		if err := j.reconnect(ctx); err != nil {
+			return err
+		}
+		c := j.conn.PgConn()
+		err := exec(ctx, c, sql)
+		if err == nil || ctx.Err() != nil || !c.IsClosed() || try == loads {
+			if err != nil && !c.IsClosed() && c.TxStatus() != 'I' {
+				if rollback := exec(ctx, c, "ROLLBACK"); rollback != nil {
+					j.Close()
+				}
+			}
+			return err
+		}
+	}
+}
+
+// reconnect makes the journal's connection anew if it was lost. A target that
+// restarts is waited for.
+func (j *TargetJournal) reconnect(ctx context.Context) error {
+	if j.conn != nil && !j.conn.IsClosed() {
+		return nil
+	}
+	for start := time.Now(); ; {
 		j.Close()
-		if err := j.connect(ctx); err != nil {
+		err := j.connect(ctx)
+		if err == nil {
+			return j.lock(ctx)
+		}
+		if ctx.Err() != nil || !passing(err) || time.Since(start) > reconnectFor {
 			return err
 		}
-		if err := j.lock(ctx); err != nil {
+		if err := sleep(ctx, time.Second); err != nil {
 			return err
 		}
 	}
-	c := j.conn.PgConn()
-	err := exec(ctx, c, sql)
-	if err != nil && !c.IsClosed() && c.TxStatus() != 'I' {
-		if rollback := exec(ctx, c, "ROLLBACK"); rollback != nil {
-			j.Close()
-		}
-	}
-	return err
 }
 
 var _ Journal = (*TargetJournal)(nil)

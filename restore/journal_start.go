@@ -56,10 +56,12 @@ func (j *TargetJournal) start(ctx context.Context) error {
 		return err
 	case earlier == nil && j.opts.Resume:
 		return fmt.Errorf("cannot resume: %w", ErrNoJournal)
+	case earlier == nil && j.opts.Any:
+		return ErrNoJournal
 	case earlier == nil:
 		return j.create(ctx)
 	}
-	if !j.opts.Resume && !j.opts.Discard {
+	if !j.opts.Resume && !j.opts.Discard && !j.opts.Any {
 		return &UnfinishedError{*earlier}
 	}
 	if err := j.endSessions(ctx, earlier.Application); err != nil {
@@ -164,6 +166,7 @@ func (j *TargetJournal) create(ctx context.Context) error {
 // take goes on with an earlier run.
 func (j *TargetJournal) take(ctx context.Context, earlier *JournalRun) error {
 	switch {
+	case j.opts.Any:
 	case earlier.Verb != j.opts.Verb:
 		return fmt.Errorf("cannot resume: the journal in the target is of a %s", earlier.Verb)
 	case earlier.Source != j.opts.Source:

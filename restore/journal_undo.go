@@ -33,7 +33,7 @@ const undoBatch = 50
 // privileges are not looked at.
 func (j *TargetJournal) Rollback(ctx context.Context, ignore []string, phases ...string) (*Undo, error) {
 	u := &Undo{}
-	if err := j.undoSteps(ctx, u, phases); err != nil {
+	if err := j.undoSteps(ctx, u, phases, nil); err != nil {
 		return u, err
 	}
 	if err := j.revert(ctx, u, ignore, phases); err != nil {
@@ -45,14 +45,23 @@ func (j *TargetJournal) Rollback(ctx context.Context, ignore []string, phases ..
 // A done step as the journal has it.
 type undoable struct{ key, undo string }
 
-func (j *TargetJournal) undoSteps(ctx context.Context, u *Undo, phases []string) error {
+// RollbackSteps takes back those steps of a phase whose keys are wanted, the last
+// one first.
+func (j *TargetJournal) RollbackSteps(ctx context.Context, phase string, want func(key string) bool) (*Undo, error) {
+	u := &Undo{}
+	return u, j.undoSteps(ctx, u, []string{phase}, want)
+}
+
+func (j *TargetJournal) undoSteps(ctx context.Context, u *Undo, phases []string, want func(key string) bool) error {
 	rows, err := j.query(ctx, "SELECT key, coalesce(undo, '') FROM pghaul.step WHERE void IS NULL AND phase IN ("+literals(phases)+") ORDER BY seq DESC")
 	if err != nil {
 		return fmt.Errorf("read the journal: %w", err)
 	}
-	steps := make([]undoable, len(rows))
-	for i, r := range rows {
-		steps[i] = undoable{r[0], r[1]}
+	var steps []undoable
+	for _, r := range rows {
+		if want == nil || want(r[0]) {
+			steps = append(steps, undoable{r[0], r[1]})
+		}
 	}
 	for batch := range slices.Chunk(steps, undoBatch) {
 		if err := j.undo(ctx, u, batch); err != nil {
@@ -87,8 +96,6 @@ func (j *TargetJournal) undo(ctx context.Context, u *Undo, steps []undoable) err
 		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("roll back: %w", context.Cause(ctx))
-	case j.conn == nil || j.conn.IsClosed():
-		return fmt.Errorf("roll back: connection to target lost, what was taken back is not in the journal any more: %w", err)
 	case len(steps) == 1:
 		u.Remains = append(u.Remains, Remain{steps[0].key, steps[0].undo, err})
 		return nil
