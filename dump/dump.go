@@ -29,6 +29,9 @@ type Options struct {
 	// Jobs is how many connections read data; 0 means 2. One more holds the
 	// snapshot.
 	Jobs int
+	// PartSize is the least, in bytes, into which a table is cut for several
+	// connections to read at once; 0 means 64 MiB.
+	PartSize int64
 	// Compression of the data files; "" means zstd.
 	Compression archive.Compression
 	// Level of the compression; 0 means its default.

@@ -51,16 +51,17 @@ FROM pg_catalog.unnest($1::text::oid[]) AS t(oid)`
 	return out, nil
 }
 
-// minPart is the least that is worth a part of its own, in bytes.
-const minPart = 64 << 20
+// partSize is the least that is worth a part of its own, in bytes, where
+// Options.PartSize does not say otherwise.
+const partSize = 64 << 20
 
 // tidRanges cuts a table into conditions on ctid, each of about the same number
 // of blocks, so that several connections read it at once. Servers before 14
 // would scan the whole table for each range, so there it stays whole. The last
 // range has no end: rows may stand in blocks that came after the table was
 // measured and before the snapshot.
-func tidRanges(s size, jobs int, v pg.Version) []string {
-	n := min(s.total/minPart, int64(jobs)*4, s.blocks)
+func tidRanges(s size, jobs int, least int64, v pg.Version) []string {
+	n := min(s.total/least, int64(jobs)*4, s.blocks)
 	if n < 2 || jobs < 2 || !v.AtLeast(14) {
 		return []string{""}
 	}
@@ -85,5 +86,9 @@ func (l *Live) ranges(d *catalog.TableData, s size) []string {
 	if d.Condition != "" || d.Foreign() || l.opts.Inserts != nil {
 		return []string{""}
 	}
-	return tidRanges(s, l.opts.Jobs, l.db.Version)
+	least := l.opts.PartSize
+	if least <= 0 {
+		least = partSize
+	}
+	return tidRanges(s, l.opts.Jobs, least, l.db.Version)
 }

@@ -79,6 +79,8 @@ func (o *dumpFlags) addFlags(cmd *cobra.Command, g *globals) {
 	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`METHOD[:LEVEL]`: zstd, lz4, gzip or none; 0 to 9 is gzip")
 	f.BoolVar(&o.NoSync, "no-sync", false, "do not wait for the files to reach the disk")
 	f.StringVar(&o.lockTimeout, "lock-wait-timeout", "", "fail when a table lock takes longer than `TIME`: ms, or with a unit (5s)")
+	f.Int64Var(&o.PartSize, "part-size", 0, "cut tables into parts of at least `BYTES`, 64 MiB by default")
+	hide(f, "part-size") // for tests, which have no tables of gigabytes
 	addReportFlag(f, g)
 
 	what := newGroup("What to dump")
@@ -133,6 +135,9 @@ func (o *dumpFlags) addFlags(cmd *cobra.Command, g *globals) {
 	alias(cmd.Flags(), "attribute-inserts", "column-inserts")
 	addPgOptions(cmd.Flags(), "pg_dump", dumpOptions)
 }
+
+// hide keeps a flag out of the help.
+func hide(f *pflag.FlagSet, name string) { f.Lookup(name).Hidden = true }
 
 // alias adds another name, hidden, for a flag.
 func alias(f *pflag.FlagSet, name, of string) {
