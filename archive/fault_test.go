@@ -123,7 +123,7 @@ func tmpfs(t *testing.T, size string) string {
 		t.Skipf("only root can make a small file system: %v: %s", err, out)
 	}
 	t.Cleanup(func() {
-		if out, err := exec.Command("umount", mount).CombinedOutput(); err != nil { //nolint:noctx // the test's context is over
+		if out, err := exec.Command("umount", mount).CombinedOutput(); err != nil {
 			t.Errorf("umount: %v: %s", err, out)
 		}
 	})
