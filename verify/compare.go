@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,8 +24,11 @@ import (
 type comparison struct {
 	opts     Options
 	ends     [2]*end // source and target
+	levels   []Level
 	encoding string  // of the rows
 	pairs    []*pair // longest first
+	report   *Report
+	unlisted int // differences of a level that the report has no room for
 }
 
 // A pair is a table of either end or of both.
@@ -47,11 +51,12 @@ func (c *comparison) open(ctx context.Context) error {
 	c.opts.Progress.Phase("catalog")
 	g, ctx := errgroup.WithContext(ctx)
 	for i, e := range c.ends {
-		opts := catalog.Options{Select: c.opts.Select, NoPrivileges: true, NoComments: true}
+		define := c.has(LevelSchema)
+		opts := catalog.Options{Select: c.opts.Select, NoPrivileges: true, NoComments: !define}
 		if i == 1 {
 			opts.AllowNoMatch, opts.Select.StrictNames = true, false
 		}
-		g.Go(func() error { return e.open(ctx, opts) })
+		g.Go(func() error { return e.open(ctx, opts, define) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -97,7 +102,7 @@ func (c *comparison) match() {
 // limit finds out whether more than the rows' number can be compared.
 func (c *comparison) limit(p *pair) {
 	source, target := p.items[0], p.items[1]
-	if c.opts.NoDigest {
+	if !c.has(LevelDigest) {
 		p.countOnly = "that is all that was asked for"
 		return
 	}
@@ -248,7 +253,6 @@ func (p *pair) String() string { return quote.Qualified(p.schema, p.name) }
 // readAll reads all tables, each at both ends at once, on as many connections
 // as there are jobs.
 func (c *comparison) readAll(ctx context.Context) error {
-	c.opts.Progress.Phase("compare")
 	g, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
 	for job := range min(c.opts.Jobs, len(c.pairs)) {
@@ -375,9 +379,71 @@ func (c *comparison) beating(ctx context.Context, do func(context.Context) error
 	return g.Wait()
 }
 
-func (c *comparison) report() *Report {
-	r := &Report{Source: c.ends[0].describe(), Target: c.ends[1].describe()}
-	r.Snapshot = r.Source.Snapshot
+// compare works on one level after the other.
+func (c *comparison) compare(ctx context.Context) error {
+	for _, l := range c.levels {
+		began := time.Now()
+		c.opts.Progress.Phase(l.phase())
+		before := len(c.report.Differences)
+		work := map[Level]func(context.Context) (int, error){
+			LevelSchema: c.schema, LevelCounts: c.rows, LevelDigest: c.rows, LevelSequences: c.sequences,
+			LevelLargeObjects: c.largeObjects,
+		}[l]
+		n, err := work(ctx)
+		if err != nil {
+			return fmt.Errorf("compare %s: %w", l, err)
+		}
+		s := Summary{Level: l, Compared: n, Different: c.unlisted, Elapsed: time.Since(began)}
+		c.unlisted = 0
+		for _, d := range c.report.Differences[before:] {
+			s.count(false, d.Expected)
+		}
+		if l == LevelSequences {
+			for _, q := range c.report.Sequences {
+				s.count(q.Equal, q.Expected)
+			}
+		}
+		if l == LevelCounts || l == LevelDigest {
+			for _, t := range c.report.Tables {
+				s.count(t.Equal, t.Expected)
+			}
+		}
+		c.report.Levels = append(c.report.Levels, s)
+	}
+	return nil
+}
+
+// count counts an object that was compared.
+func (s *Summary) count(equal bool, expected string) {
+	switch {
+	case equal:
+	case expected != "":
+		s.Expected++
+	default:
+		s.Different++
+	}
+}
+
+// phase is the name of the level's phase for whoever hears of the progress.
+func (l Level) phase() string {
+	if l == LevelCounts || l == LevelDigest {
+		return "compare"
+	}
+	return string(l)
+}
+
+// differ reports differences.
+func (c *comparison) differ(list ...Difference) {
+	c.report.Differences = append(c.report.Differences, list...)
+}
+
+// rows compares the tables' rows.
+func (c *comparison) rows(ctx context.Context) (int, error) {
+	c.match()
+	if err := c.readAll(ctx); err != nil {
+		return 0, err
+	}
+	r := c.report
 	whole := map[key]*Table{}
 	for _, p := range c.pairs {
 		if p.root != nil {
@@ -385,27 +451,34 @@ func (c *comparison) report() *Report {
 			if whole[k] == nil {
 				whole[k] = &Table{Schema: k.schema, Name: k.name}
 			}
-			whole[k].add(p, c.opts.NoDigest)
+			whole[k].add(p, !c.has(LevelDigest))
 			continue
 		}
 		source, target := p.digest[0], p.digest[1]
 		t := Table{Schema: p.schema, Name: p.name, Source: source, Target: target, Problem: strings.Join(p.problems, "; ")}
-		if !c.opts.NoDigest {
+		if c.has(LevelDigest) {
 			t.CountOnly = p.countOnly
 		}
-		t.Equal = t.Problem == "" && source != nil && target != nil && *source == *target
+		if rec := c.ends[0].rec; rec != nil && source == nil && rec.empty[p.key] {
+			t.Expected = "the archive has no rows of it"
+		}
 		r.Tables = append(r.Tables, t)
 	}
 	for _, t := range whole {
-		t.Equal = t.Problem == "" && t.Source != nil && t.Target != nil && *t.Source == *t.Target
 		r.Tables = append(r.Tables, *t)
 	}
 	slices.SortFunc(r.Tables, func(a, b Table) int {
 		return cmp.Or(strings.Compare(a.Schema, b.Schema), strings.Compare(a.Name, b.Name))
 	})
-	if e := c.ends[0]; e.rec != nil && e.rec.reader == nil {
-		return r // nobody noted where sequences stood
+	for i := range r.Tables {
+		t := &r.Tables[i]
+		t.Equal = t.Problem == "" && t.Source != nil && t.Target != nil && *t.Source == *t.Target
 	}
+	return len(r.Tables), nil
+}
+
+// sequences compares where sequences stand.
+func (c *comparison) sequences(context.Context) (int, error) {
 	for _, k := range c.keys(c.ends[0].sequences, c.ends[1].sequences) {
 		s := Sequence{Schema: k.schema, Name: k.name}
 		var problems []string
@@ -420,7 +493,7 @@ func (c *comparison) report() *Report {
 		}
 		s.Problem = strings.Join(problems, "; ")
 		s.Equal = s.Source != nil && s.Target != nil && *s.Source == *s.Target
-		r.Sequences = append(r.Sequences, s)
+		c.report.Sequences = append(c.report.Sequences, s)
 	}
-	return r
+	return len(c.report.Sequences), nil
 }

@@ -12,7 +12,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/catalog"
+	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/internal/quote"
 )
@@ -38,6 +40,8 @@ type end struct {
 	first        *pgx.Conn // read the catalog; serves the first worker from then on
 
 	tables, sequences map[key]*item
+	objects           []uint32        // large objects, sorted
+	entries           []archive.Entry // with their definitions, for LevelSchema
 }
 
 // An item is a table or sequence that an end has.
@@ -88,8 +92,9 @@ func (e *end) sessionEncoding() string {
 	return "UTF8"
 }
 
-// open takes the snapshot, locks what is selected and lists it.
-func (e *end) open(ctx context.Context, opts catalog.Options) error {
+// open takes the snapshot, locks what is selected and lists it, with the
+// definitions if define says so.
+func (e *end) open(ctx context.Context, opts catalog.Options, define bool) error {
 	if e.rec != nil {
 		return e.rec.list(e)
 	}
@@ -121,6 +126,9 @@ func (e *end) open(ctx context.Context, opts catalog.Options) error {
 	}
 	e.version, e.database = db.Version, db.Name
 	e.list(db)
+	if define {
+		e.entries = dump.Entries(db, e.encoding, dump.Options{})
+	}
 	return nil
 }
 
@@ -288,6 +296,10 @@ func (e *end) list(db *catalog.Database) {
 					it = &item{position: &SequenceValue{last, called}}
 				}
 				e.sequences[k] = it
+			}
+		case *catalog.LargeObjects:
+			if o.Contents {
+				e.objects = append(e.objects, o.OIDs...)
 			}
 		case *catalog.Relation:
 			reason := reasons[m.QualifiedName()]

@@ -25,6 +25,8 @@ type recording struct {
 	// local says that timestamps may be written in any time zone: pg_dump takes
 	// the session's.
 	local bool
+	// empty are the tables that an archive has without their rows.
+	empty map[key]bool
 }
 
 // recorded is a table of a recording.
@@ -113,12 +115,17 @@ func (r *recording) list(e *end) error {
 	e.encoding, e.version, e.database = r.source.Encoding, pg.Version(r.source.ServerVersion), r.source.Database
 	e.tables, e.sequences = map[key]*item{}, map[key]*item{}
 	entries := map[int]*archive.Entry{}
+	r.empty = map[key]bool{}
 	if r.reader != nil {
 		list := r.reader.Entries()
+		e.entries = list
 		for i := range list {
 			entries[list[i].ID] = &list[i]
-			if list[i].Kind == "SEQUENCE SET" {
-				e.sequences[key{list[i].Namespace, list[i].Tag}] = sequenceItem(list[i].Create)
+			switch k := (key{list[i].Namespace, list[i].Tag}); list[i].Kind {
+			case "SEQUENCE SET":
+				e.sequences[k] = sequenceItem(list[i].Create)
+			case "TABLE":
+				r.empty[k] = true
 			}
 		}
 	}
@@ -134,6 +141,7 @@ func (r *recording) list(e *end) error {
 		if entry := entries[t.Entry]; entry != nil && entry.Copy != "" {
 			it.entry = entry
 		}
+		delete(r.empty, key{t.Schema, t.Name})
 		e.tables[key{t.Schema, t.Name}] = &item{recorded: it}
 	}
 	return nil

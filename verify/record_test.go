@@ -43,7 +43,7 @@ func openArchive(tb testing.TB, path string) archive.Reader {
 
 func against(tb testing.TB, r archive.Reader, s *pgtest.Server, db string) *verify.Report {
 	tb.Helper()
-	report, err := verify.FromArchive(tb.Context(), r, s.Config(tb, db), verify.Options{})
+	report, err := verify.FromArchive(tb.Context(), r, s.Config(tb, db), verify.Options{Levels: dataLevels()})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pghaul/pghaul/copyproto"
@@ -9,12 +10,67 @@ import (
 // A Report is the result of a comparison. A difference is a result, not an
 // error; so is a table that one end refuses to read.
 type Report struct {
-	Tables    []Table       `json:"tables"`    // sorted by schema and name
-	Sequences []Sequence    `json:"sequences"` // sorted by schema and name
-	Source    End           `json:"source"`
-	Target    End           `json:"target"`
-	Snapshot  string        `json:"snapshot"` // of the source; "" for an archive of pg_dump
+	Tables    []Table    `json:"tables"`    // sorted by schema and name
+	Sequences []Sequence `json:"sequences"` // sorted by schema and name
+	Source    End        `json:"source"`
+	Target    End        `json:"target"`
+	Snapshot  string     `json:"snapshot"` // of the source; "" for an archive of pg_dump
+	// Levels sum up what was compared, in the order of AllLevels.
+	Levels []Summary `json:"levels"`
+	// LargeObjects sum up those of both ends, if they were compared.
+	LargeObjects struct {
+		Source LargeObjects `json:"source"`
+		Target LargeObjects `json:"target"`
+	} `json:"large_objects"`
+	// Differences are what differs on levels other than those of tables and
+	// sequences, sorted by level, kind, schema and name.
+	Differences []Difference  `json:"differences"`
+	Elapsed     time.Duration `json:"elapsed_ns"`
+}
+
+// A Summary counts the objects compared on one level.
+type Summary struct {
+	Level     Level         `json:"level"`
+	Compared  int           `json:"compared"`
+	Expected  int           `json:"expected"`  // of those that differ, the ones that had to
+	Different int           `json:"different"` // the others
 	Elapsed   time.Duration `json:"elapsed_ns"`
+}
+
+// A Status says how an object differs.
+type Status string
+
+// The ways to differ.
+const (
+	Different       Status = "different"
+	MissingInSource Status = "missing in source"
+	MissingInTarget Status = "missing in target"
+)
+
+// A Difference is an object that is not the same at both ends.
+type Difference struct {
+	Level  Level  `json:"level"`
+	Kind   string `json:"kind"` // "TABLE", "ROLE", ...
+	Schema string `json:"schema,omitempty"`
+	Name   string `json:"name"`
+	Status Status `json:"status"`
+	// Source and Target are what the ends have: a definition or a fact; "" for
+	// nothing.
+	Source string `json:"source,omitempty"`
+	Target string `json:"target,omitempty"`
+	// Expected says why the difference has to be; "" for one that has not.
+	Expected string `json:"expected,omitempty"`
+}
+
+// status compares whether the ends have something.
+func status(source, target bool) Status {
+	switch {
+	case !source:
+		return MissingInSource
+	case !target:
+		return MissingInTarget
+	}
+	return Different
 }
 
 // An End is one of the two sides and the moment it was looked at.
@@ -39,7 +95,7 @@ type Table struct {
 	Name   string `json:"name"`
 	// Source and Target sum up the rows of each end, of the columns that both
 	// ends have; nil means that the table is not there or, if Problem says so,
-	// could not be read. With NoDigest only the numbers of rows are set.
+	// could not be read. Without LevelDigest only the numbers of rows are set.
 	Source *copyproto.Digest `json:"source"`
 	Target *copyproto.Digest `json:"target"`
 	// Problem says what else is wrong, such as a missing column or a refused
@@ -48,7 +104,9 @@ type Table struct {
 	// CountOnly says why only the numbers of rows were compared; "" if the rows
 	// were, or if no more was asked for.
 	CountOnly string `json:"count_only,omitempty"`
-	Equal     bool   `json:"equal"`
+	// Expected says why a difference has to be; "" for one that has not.
+	Expected string `json:"expected,omitempty"`
+	Equal    bool   `json:"equal"`
 }
 
 // A Sequence is the comparison of one sequence's position. Positions are not
@@ -60,7 +118,9 @@ type Sequence struct {
 	Target *SequenceValue `json:"target"` // nil: not there, or unreadable
 	// Problem says why a position could not be read; "" if nothing.
 	Problem string `json:"problem,omitempty"`
-	Equal   bool   `json:"equal"`
+	// Expected says why a difference has to be; "" for one that has not.
+	Expected string `json:"expected,omitempty"`
+	Equal    bool   `json:"equal"`
 }
 
 // A SequenceValue is where a sequence stands.
@@ -69,17 +129,17 @@ type SequenceValue struct {
 	Called bool  `json:"is_called"`
 }
 
-// Equal reports whether nothing differs.
+// Equal reports whether nothing differs but what has to.
 func (r *Report) Equal() bool {
 	for _, t := range r.Tables {
-		if !t.Equal {
+		if !t.Equal && t.Expected == "" {
 			return false
 		}
 	}
 	for _, s := range r.Sequences {
-		if !s.Equal {
+		if !s.Equal && s.Expected == "" {
 			return false
 		}
 	}
-	return true
+	return !slices.ContainsFunc(r.Differences, func(d Difference) bool { return d.Expected == "" })
 }

@@ -40,8 +40,8 @@ import (
 	"github.com/pghaul/pghaul/progress"
 )
 
-// Options say what to compare. The zero value compares every table's row count
-// and digest, and the sequences, on two connections a side.
+// Options say what to compare. The zero value compares the DefaultLevels on two
+// connections a side.
 type Options struct {
 	// Jobs is how many connections a side read at once; 0 means 2. One more a
 	// side holds the snapshot.
@@ -50,8 +50,9 @@ type Options struct {
 	// pattern names must be in the source; it may be missing in the target. A
 	// pattern without a schema means what each end's search path shows.
 	Select catalog.Selection
-	// NoDigest compares row counts only.
-	NoDigest bool
+	// Levels are the aspects to compare; none means DefaultLevels, and for
+	// Recorded what can be had: counts and digests.
+	Levels []Level
 	// IgnoreExtra leaves out the tables and sequences that only the target has.
 	IgnoreExtra bool
 	// Logger hears what happens, a line a table; nil discards.
@@ -99,9 +100,6 @@ func recordedRun(ctx context.Context, rec *recording, target *pgx.ConnConfig, op
 
 func run(ctx context.Context, source, target *end, opts Options) (*Report, error) {
 	began := time.Now()
-	if opts.Select.SchemaOnly && !opts.Select.SequenceData {
-		return nil, errors.New("a selection without data leaves nothing to compare")
-	}
 	if opts.Jobs <= 0 {
 		opts.Jobs = 2
 	}
@@ -111,14 +109,17 @@ func run(ctx context.Context, source, target *end, opts Options) (*Report, error
 	source.log, target.log = opts.Logger, opts.Logger
 	c := &comparison{opts: opts, ends: [2]*end{source, target}}
 	defer c.close()
+	if err := c.chooseLevels(); err != nil {
+		return nil, err
+	}
 	if err := c.open(ctx); err != nil {
 		return nil, err
 	}
-	c.match()
-	if err := c.beating(ctx, c.readAll); err != nil {
+	c.report = &Report{Source: source.describe(), Target: target.describe(), Differences: []Difference{}}
+	c.report.Snapshot = c.report.Source.Snapshot
+	if err := c.beating(ctx, c.compare); err != nil {
 		return nil, err
 	}
-	report := c.report()
-	report.Elapsed = time.Since(began)
-	return report, nil
+	c.report.Elapsed = time.Since(began)
+	return c.report, nil
 }

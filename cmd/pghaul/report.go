@@ -17,7 +17,6 @@ import (
 	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/restore"
-	"github.com/pghaul/pghaul/verify"
 )
 
 // What follows is the schema of --report-json and of verify --format json.
@@ -89,56 +88,6 @@ type jsonRestore struct {
 	Warnings []string      `json:"warnings"`
 	Seconds  float64       `json:"seconds"`
 	Phases   []jsonPhase   `json:"phases"`
-}
-
-type jsonSide struct {
-	Rows   int64  `json:"rows"`
-	Digest string `json:"digest,omitempty"`
-}
-
-type jsonTable struct {
-	Schema  string    `json:"schema"`
-	Name    string    `json:"name"`
-	Source  *jsonSide `json:"source"` // null: not there
-	Target  *jsonSide `json:"target"`
-	Problem string    `json:"problem,omitempty"`
-	// CountOnly says why only the numbers of rows were compared.
-	CountOnly string `json:"count_only,omitempty"`
-	Equal     bool   `json:"equal"`
-}
-
-type jsonPosition struct {
-	LastValue int64 `json:"last_value"`
-	IsCalled  bool  `json:"is_called"`
-}
-
-type jsonSequence struct {
-	Schema  string        `json:"schema"`
-	Name    string        `json:"name"`
-	Source  *jsonPosition `json:"source"` // null: not there
-	Target  *jsonPosition `json:"target"`
-	Problem string        `json:"problem,omitempty"`
-	Equal   bool          `json:"equal"`
-}
-
-// A jsonEnd is one of the two ends of a comparison.
-type jsonEnd struct {
-	Database string    `json:"database"`
-	Version  int       `json:"server_version_num"`
-	Snapshot string    `json:"snapshot,omitempty"`
-	Taken    time.Time `json:"taken"`
-	LSN      string    `json:"lsn,omitempty"`
-	Recorded bool      `json:"recorded,omitempty"`
-}
-
-type jsonVerify struct {
-	Equal     bool           `json:"equal"`
-	Snapshot  string         `json:"snapshot"`
-	Source    jsonEnd        `json:"source"`
-	Target    jsonEnd        `json:"target"`
-	Tables    []jsonTable    `json:"tables"`
-	Sequences []jsonSequence `json:"sequences"`
-	Seconds   float64        `json:"seconds"`
 }
 
 // A reportFile is where --report-json goes, and holds the file of --audit-log.
@@ -284,28 +233,6 @@ func restorePhases(list []restore.Phase) []jsonPhase {
 	out := make([]jsonPhase, len(list))
 	for i, p := range list {
 		out[i] = jsonPhase{p.Name, p.Elapsed.Seconds()}
-	}
-	return out
-}
-
-func verifyReport(r *verify.Report, digests bool) any {
-	if r == nil {
-		return nil
-	}
-	out := jsonVerify{
-		Equal: r.Equal(), Snapshot: r.Snapshot, Source: jsonEnd(r.Source), Target: jsonEnd(r.Target), Seconds: r.Elapsed.Seconds(),
-		Tables: make([]jsonTable, len(r.Tables)), Sequences: make([]jsonSequence, len(r.Sequences)),
-	}
-	for i, t := range r.Tables {
-		out.Tables[i] = jsonTable{
-			Schema: t.Schema, Name: t.Name, Problem: t.Problem, CountOnly: t.CountOnly, Equal: t.Equal,
-			Source: side(t.Source, digests), Target: side(t.Target, digests),
-		}
-	}
-	for i, s := range r.Sequences {
-		out.Sequences[i] = jsonSequence{
-			Schema: s.Schema, Name: s.Name, Problem: s.Problem, Equal: s.Equal, Source: position(s.Source), Target: position(s.Target),
-		}
 	}
 	return out
 }

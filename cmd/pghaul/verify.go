@@ -6,15 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strconv"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/catalog"
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
-	"github.com/pghaul/pghaul/copyproto"
-	"github.com/pghaul/pghaul/internal/quote"
 	"github.com/pghaul/pghaul/verify"
 )
 
@@ -22,6 +20,7 @@ type verifyFlags struct {
 	verify.Options
 	ends
 	archive string
+	level   string
 	format  string
 }
 
@@ -30,9 +29,13 @@ func newVerify(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify [flags] (--source URL | --archive PATH) --target URL",
 		Short: "Compare two databases, or an archive and a database",
-		Long: `verify reads two databases, each under one snapshot, and compares the exact row
-count and a digest of every table, and where each sequence stands. The digest
-does not depend on the order of the rows.
+		Long: `verify reads two databases, each under one snapshot, and compares definitions
+object by object, the exact row count and a digest of every table, where each
+sequence stands and what large objects hold; with --level more or less. The
+digest does not depend on the order of the rows. Definitions are compared without
+owners and privileges (--level security has those), and without what servers of
+different versions write in different ways about the same thing. Differences that
+have to be are told apart, with the reason, and do not count.
 
 With --archive the source need not be there: what an archive of pghaul says of
 its rows is compared with the target, and an archive of pg_dump, which says
@@ -57,7 +60,7 @@ wrong server; .pgpass (PGPASSFILE) and service files (PGSERVICEFILE) are read.
 	what := newGroup("What to compare")
 	f = what.flags
 	addSelection(f, &o.Select)
-	f.BoolVar(&o.NoDigest, "no-digest", false, "compare row counts only")
+	f.StringVar(&o.level, "level", "default", "compare these: `LIST` of schema, counts, digest, sequences, large-objects, indexes, security, statistics; all or default")
 	out := newGroup("Output options")
 	f = out.flags
 	f.IntVarP(&o.Jobs, "jobs", "j", 2, "read on `N` connections on each side")
@@ -76,6 +79,13 @@ func runVerify(ctx context.Context, o *verifyFlags, g *globals, args []string) e
 	case o.format != "text" && o.format != "json":
 		return usagef("--format %q: want text or json", o.format)
 	}
+	var err error
+	if o.Levels, err = verify.ParseLevels(o.level); err != nil {
+		return &usageError{err: err}
+	}
+	if o.level == "default" {
+		o.Levels = nil // those of what there is
+	}
 	switch {
 	case o.archive != "" && o.source != "":
 		return usagef("either --source or --archive is the original, not both")
@@ -91,7 +101,7 @@ func runVerify(ctx context.Context, o *verifyFlags, g *globals, args []string) e
 		return err
 	}
 	r, err := o.verify(ctx, g)
-	return rep.close(ctx, verifyReport(r, !o.NoDigest), err)
+	return rep.close(ctx, verifyReport(r, o.digests(r)), err)
 }
 
 func (o *verifyFlags) verify(ctx context.Context, g *globals) (r *verify.Report, err error) {
@@ -141,136 +151,12 @@ func (o *verifyFlags) print(g *globals, r *verify.Report) error {
 	if o.format == "json" {
 		e := json.NewEncoder(g.stdout)
 		e.SetIndent("", "  ")
-		return e.Encode(verifyReport(r, !o.NoDigest))
+		return e.Encode(verifyReport(r, o.digests(r)))
 	}
-	if len(r.Tables) > 0 {
-		if _, err := tableTable(r.Tables, !o.NoDigest).WriteTo(g.stdout); err != nil {
-			return err
-		}
-	}
-	if len(r.Sequences) > 0 {
-		if _, err := fmt.Fprintln(g.stdout); err != nil {
-			return err
-		}
-		if _, err := sequenceTable(r.Sequences).WriteTo(g.stdout); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprintf(g.stdout, "\n%s\n", verdict(r))
-	return err
+	return writeComparison(g.stdout, r, o.digests(r))
 }
 
-// tableTable is the comparison of tables as text.
-func tableTable(tables []verify.Table, digests bool) *ui.Table {
-	t := &ui.Table{Header: []string{"table_name", "source", "target"}, Right: []bool{false, true, true}}
-	last := "digest"
-	if !digests {
-		last = "rows"
-	}
-	t.Header, t.Right = append(t.Header, last), append(t.Right, false)
-	for _, row := range tables {
-		t.Rows = append(t.Rows, []string{name(row.Schema, row.Name), rows(row.Source), rows(row.Target), finding(row)})
-	}
-	return t
-}
-
-func rows(d *copyproto.Digest) string {
-	if d == nil {
-		return "-"
-	}
-	return strconv.FormatInt(d.Rows, 10)
-}
-
-// finding says in a few words how a table compares.
-func finding(t verify.Table) string {
-	switch {
-	case t.Equal && t.CountOnly != "":
-		return "equal in number: " + t.CountOnly
-	case t.Equal:
-		return "equal"
-	case t.Source == nil && t.Target != nil && t.Problem == "":
-		return "MISSING in source"
-	case t.Target == nil && t.Source != nil && t.Problem == "":
-		return "MISSING in target"
-	case t.Problem != "":
-		return "DIFFERENT: " + t.Problem
-	}
-	return "DIFFERENT"
-}
-
-// sequenceTable is the comparison of sequences as text.
-func sequenceTable(sequences []verify.Sequence) *ui.Table {
-	t := &ui.Table{Header: []string{"sequence_name", "source", "target", "position"}, Right: []bool{false, true, true, false}}
-	for _, s := range sequences {
-		result := "equal"
-		switch {
-		case s.Problem != "":
-			result = "DIFFERENT: " + s.Problem
-		case s.Source == nil:
-			result = "MISSING in source"
-		case s.Target == nil:
-			result = "MISSING in target"
-		case !s.Equal:
-			result = "DIFFERENT"
-		}
-		t.Rows = append(t.Rows, []string{name(s.Schema, s.Name), value(s.Source), value(s.Target), result})
-	}
-	return t
-}
-
-// value is where a sequence stands, with a remark if it has not been used.
-func value(v *verify.SequenceValue) string {
-	if v == nil {
-		return "-"
-	}
-	s := strconv.FormatInt(v.Last, 10)
-	if !v.Called {
-		s += " (unused)"
-	}
-	return s
-}
-
-func name(schema, object string) string { return quote.Ident(schema) + "." + quote.Ident(object) }
-
-// verdict is the last line of a comparison.
-func verdict(r *verify.Report) string {
-	var tables, sequences, count int64
-	for _, t := range r.Tables {
-		if !t.Equal {
-			tables++
-		}
-		if t.Source != nil {
-			count += t.Source.Rows
-		}
-	}
-	for _, s := range r.Sequences {
-		if !s.Equal {
-			sequences++
-		}
-	}
-	all := fmt.Sprintf("%s with %s and %s", ui.Plural(int64(len(r.Tables)), "table"), ui.Plural(count, "row"),
-		ui.Plural(int64(len(r.Sequences)), "sequence"))
-	if r.Equal() {
-		return fmt.Sprintf("equal: %s, compared in %s", all, ui.Duration(r.Elapsed))
-	}
-	return fmt.Sprintf("DIFFERENT: %s and %s, of %s, compared in %s", ui.Plural(tables, "table"),
-		ui.Plural(sequences, "sequence"), all, ui.Duration(r.Elapsed))
-}
-
-func side(d *copyproto.Digest, digests bool) *jsonSide {
-	if d == nil {
-		return nil
-	}
-	s := &jsonSide{Rows: d.Rows}
-	if digests {
-		s.Digest = d.String()
-	}
-	return s
-}
-
-func position(v *verify.SequenceValue) *jsonPosition {
-	if v == nil {
-		return nil
-	}
-	return &jsonPosition{v.Last, v.Called}
+// digests reports whether rows were compared and not only counted.
+func (o *verifyFlags) digests(r *verify.Report) bool {
+	return r != nil && slices.ContainsFunc(r.Levels, func(s verify.Summary) bool { return s.Level == verify.LevelDigest })
 }

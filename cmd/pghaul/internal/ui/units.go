@@ -108,6 +108,10 @@ func plain(s string) string {
 	}, s)
 }
 
+// Printable is text of others on one line that cannot give the terminal orders; tabs
+// become spaces.
+func Printable(s string) string { return plain(strings.ReplaceAll(s, "\t", "    ")) }
+
 // columns is how many columns of a terminal s takes at most. Every character
 // from the first East Asian script on counts as two: too wide a guess leaves a
 // gap, too narrow a one wraps the line.

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
+	"github.com/pghaul/pghaul/copyproto"
+	"github.com/pghaul/pghaul/internal/quote"
+	"github.com/pghaul/pghaul/verify"
+)
+
+// writeComparison writes a comparison for people: the tables and sequences side
+// by side, what else differs, and the verdict.
+func writeComparison(w io.Writer, r *verify.Report, digests bool) error {
+	var b strings.Builder
+	for _, end := range []struct {
+		name string
+		verify.End
+	}{{"source", r.Source}, {"target", r.Target}} {
+		fmt.Fprintf(&b, "%s: %s\n", end.name, moment(end.End))
+	}
+	if len(r.Tables) > 0 {
+		b.WriteByte('\n')
+		_, _ = tableTable(r.Tables, digests).WriteTo(&b)
+	}
+	if len(r.Sequences) > 0 {
+		b.WriteByte('\n')
+		_, _ = sequenceTable(r.Sequences).WriteTo(&b)
+	}
+	writeDifferences(&b, r.Differences)
+	fmt.Fprintf(&b, "\n%s\n", verdict(r))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// moment says which state of a database was compared.
+func moment(e verify.End) string {
+	s := fmt.Sprintf("%s on PostgreSQL %d", quote.Ident(e.Database), e.Version/10000)
+	if e.Version < 100000 {
+		s = fmt.Sprintf("%s on PostgreSQL %d.%d", quote.Ident(e.Database), e.Version/10000, e.Version/100%100)
+	}
+	what := ", as of "
+	if e.Recorded {
+		what = ", as recorded at "
+	}
+	s += what + e.Taken.UTC().Format("2006-01-02 15:04:05 UTC")
+	if e.LSN != "" {
+		s += ", LSN " + e.LSN
+	}
+	return s
+}
+
+// writeDifferences writes those of definitions and so on: what should not be,
+// one by one, then what had to be, by reasons.
+func writeDifferences(b *strings.Builder, list []verify.Difference) {
+	var reasons []string
+	expected := map[string][]string{}
+	for i := range list {
+		d := &list[i]
+		what := d.Kind + " " + d.Name
+		if d.Schema != "" {
+			what = d.Kind + " " + d.Schema + "." + d.Name
+		}
+		if d.Expected != "" {
+			if expected[d.Expected] == nil {
+				reasons = append(reasons, d.Expected)
+			}
+			expected[d.Expected] = append(expected[d.Expected], what)
+			continue
+		}
+		fmt.Fprintf(b, "\n%s: %s: %s\n", d.Level, ui.Printable(what), strings.ToUpper(string(d.Status)))
+		for _, line := range lineDiff(d.Source, d.Target) {
+			b.WriteString("  " + ui.Printable(line) + "\n")
+		}
+	}
+	for _, reason := range reasons {
+		names := expected[reason]
+		const most = 8
+		more := ""
+		if len(names) > most {
+			more = fmt.Sprintf(" and %d more", len(names)-most)
+			names = names[:most]
+		}
+		fmt.Fprintf(b, "\nexpected: %s\n  %s%s\n", reason, ui.Printable(strings.Join(names, ", ")), more)
+	}
+}
+
+// lineDiff compares two texts by their lines: "- " is of the source, "+ " of the
+// target. Texts that are too long for that stand one below the other.
+func lineDiff(source, target string) []string {
+	a, b := splitLines(source), splitLines(target)
+	if len(a)*len(b) > 1<<20 {
+		var out []string
+		for _, l := range a {
+			out = append(out, "- "+l)
+		}
+		for _, l := range b {
+			out = append(out, "+ "+l)
+		}
+		return out
+	}
+	// common[i][j] is the length of the longest common subsequence of a[i:], b[j:].
+	common := make([][]int, len(a)+1)
+	for i := range common {
+		common[i] = make([]int, len(b)+1)
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if a[i] == b[j] {
+				common[i][j] = common[i+1][j+1] + 1
+			} else {
+				common[i][j] = max(common[i+1][j], common[i][j+1])
+			}
+		}
+	}
+	var out []string
+	i, j := 0, 0
+	for i < len(a) || j < len(b) {
+		switch {
+		case i < len(a) && j < len(b) && a[i] == b[j]:
+			out = append(out, "  "+a[i])
+			i, j = i+1, j+1
+		case i < len(a) && (j == len(b) || common[i+1][j] >= common[i][j+1]):
+			out = append(out, "- "+a[i])
+			i++
+		default:
+			out = append(out, "+ "+b[j])
+			j++
+		}
+	}
+	return out
+}
+
+func splitLines(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, "\n")
+}
+
+// tableTable is the comparison of tables as text.
+func tableTable(tables []verify.Table, digests bool) *ui.Table {
+	t := &ui.Table{Header: []string{"table_name", "source", "target"}, Right: []bool{false, true, true}}
+	last := "digest"
+	if !digests {
+		last = "rows"
+	}
+	t.Header, t.Right = append(t.Header, last), append(t.Right, false)
+	for _, row := range tables {
+		t.Rows = append(t.Rows, []string{name(row.Schema, row.Name), rows(row.Source), rows(row.Target), finding(row)})
+	}
+	return t
+}
+
+func rows(d *copyproto.Digest) string {
+	if d == nil {
+		return "-"
+	}
+	return strconv.FormatInt(d.Rows, 10)
+}
+
+// finding says in a few words how a table compares.
+func finding(t verify.Table) string {
+	switch {
+	case t.Expected != "":
+		return "expected: " + t.Expected
+	case t.Equal && t.CountOnly != "":
+		return "equal in number: " + t.CountOnly
+	case t.Equal:
+		return "equal"
+	case t.Source == nil && t.Target != nil && t.Problem == "":
+		return "MISSING in source"
+	case t.Target == nil && t.Source != nil && t.Problem == "":
+		return "MISSING in target"
+	case t.Problem != "":
+		return "DIFFERENT: " + t.Problem
+	}
+	return "DIFFERENT"
+}
+
+// sequenceTable is the comparison of sequences as text.
+func sequenceTable(sequences []verify.Sequence) *ui.Table {
+	t := &ui.Table{Header: []string{"sequence_name", "source", "target", "position"}, Right: []bool{false, true, true, false}}
+	for _, s := range sequences {
+		result := "equal"
+		switch {
+		case s.Problem != "":
+			result = "DIFFERENT: " + s.Problem
+		case s.Source == nil:
+			result = "MISSING in source"
+		case s.Target == nil:
+			result = "MISSING in target"
+		case !s.Equal:
+			result = "DIFFERENT"
+		}
+		t.Rows = append(t.Rows, []string{name(s.Schema, s.Name), value(s.Source), value(s.Target), result})
+	}
+	return t
+}
+
+// value is where a sequence stands, with a remark if it has not been used.
+func value(v *verify.SequenceValue) string {
+	if v == nil {
+		return "-"
+	}
+	s := strconv.FormatInt(v.Last, 10)
+	if !v.Called {
+		s += " (unused)"
+	}
+	return s
+}
+
+func name(schema, object string) string { return quote.Ident(schema) + "." + quote.Ident(object) }
+
+// verdict is the last line of a comparison.
+func verdict(r *verify.Report) string {
+	var all, bad []string
+	var count int64
+	for _, t := range r.Tables {
+		if t.Source != nil {
+			count += t.Source.Rows
+		}
+	}
+	expected := 0
+	for _, l := range r.Levels {
+		expected += l.Expected
+		noun := map[verify.Level]string{
+			verify.LevelSchema: "definition", verify.LevelCounts: "table", verify.LevelDigest: "table", verify.LevelSequences: "sequence",
+			verify.LevelLargeObjects: "large object", verify.LevelIndexes: "index", verify.LevelSecurity: "fact of security", verify.LevelStatistics: "table with statistics",
+		}[l.Level]
+		text := plural(l.Compared, noun)
+		if noun == "table" {
+			text += " with " + ui.Plural(count, "row")
+		}
+		if l.Compared > 0 {
+			all = append(all, text)
+		}
+		if l.Different > 0 {
+			bad = append(bad, plural(l.Different, noun))
+		}
+	}
+	what := cmp.Or(strings.Join(all, ", "), "nothing to compare")
+	if expected > 0 {
+		what += fmt.Sprintf(", %s apart that had to be", plural(expected, "difference"))
+	}
+	if r.Equal() {
+		return fmt.Sprintf("equal: %s, compared in %s", what, ui.Duration(r.Elapsed))
+	}
+	return fmt.Sprintf("DIFFERENT: %s, of %s, compared in %s", strings.Join(bad, ", "), what, ui.Duration(r.Elapsed))
+}
+
+// plural is ui.Plural for words with endings of their own.
+func plural(n int, noun string) string {
+	if n != 1 {
+		switch noun {
+		case "index":
+			return fmt.Sprintf("%d indexes", n)
+		case "fact of security":
+			return fmt.Sprintf("%d facts of security", n)
+		case "table with statistics":
+			return fmt.Sprintf("%d tables with statistics", n)
+		}
+	}
+	return ui.Plural(int64(n), noun)
+}
