@@ -104,14 +104,16 @@ func (g *globals) printf(format string, args ...any) {
 func newRoot(g *globals) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "pghaul",
-		Short: "Dump, restore and compare PostgreSQL databases",
-		Long: `pghaul dumps, restores and compares PostgreSQL databases, without pg_dump,
+		Short: "Move, dump, restore and compare PostgreSQL databases",
+		Long: `pghaul moves, dumps, restores and compares PostgreSQL databases, without pg_dump,
 pg_restore or any other program of PostgreSQL. Its verbs take the options of
 pg_dump and pg_restore, and its archives are theirs.
 
 Connections are described as everywhere in PostgreSQL: by options, connection
 strings, URLs, PG* environment variables, .pgpass and service files.`,
-		Example: `  pghaul dump -h db1 -U app -d shop -j 4 -f shop.dump
+		Example: `  pghaul plan --source "$AZURE_URL" --target "$NEON_URL"
+  pghaul migrate --source "$AZURE_URL" --target "$NEON_URL"
+  pghaul dump -h db1 -U app -d shop -j 4 -f shop.dump
   pghaul restore -h db2 -U app -d shop -j 4 shop.dump
   pghaul verify --source postgres://app@db1/shop --target postgres://app@db2/shop`,
 		Version:       versionText(),
@@ -144,7 +146,7 @@ strings, URLs, PG* environment variables, .pgpass and service files.`,
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(newDump(g), newRestore(g), newVerify(g), newList(g), newArchive(g), newVersion(g))
+	root.AddCommand(newPlan(g), newMigrate(g), newRollback(g), newDump(g), newRestore(g), newVerify(g), newList(g), newArchive(g), newVersion(g))
 	for _, cmd := range root.Commands() {
 		cmd.Version = root.Version
 	}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/pghaul/pghaul/catalog"
+	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
+	"github.com/pghaul/pghaul/migrate"
+	"github.com/pghaul/pghaul/platform"
+)
+
+type planFlags struct {
+	ends
+	policyFlags
+	sel    catalog.Selection
+	file   string
+	format string
+}
+
+func newPlan(g *globals) *cobra.Command {
+	o := new(planFlags)
+	cmd := &cobra.Command{
+		Use:   "plan [flags] --source URL --target URL",
+		Short: "Say what a migration would do with every object",
+		Long: `plan reads two databases and says what migrate would do with everything that the
+source has: keep it, skip it, map it to another owner, name or grantee, rewrite
+it, or that it cannot go over, and why. It changes nothing at either end.
+
+The plan that -o writes can be edited, and "migrate --plan" follows it exactly.
+
+` + endsHelp + `
+
+` + fmt.Sprintf(exitHelp, "something blocks: each with a way out"),
+		Example: `  pghaul plan --source "$AZURE_URL" --target "$NEON_URL"
+  pghaul plan --source "$AZURE_URL" --target "$NEON_URL" -n app -o plan.yaml
+  pghaul plan --source "$AZURE_URL" --target "$NEON_URL" --format json`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return runPlan(cmd.Context(), o, g, args) },
+	}
+	both := newGroup("The two ends")
+	o.addFlags(both.flags, "the database to move", "the database to move it into")
+	what := newGroup("What to move")
+	addSelection(what.flags, &o.sel)
+	how := newGroup("How to move it")
+	o.addPolicy(how.flags)
+	o.addCollision(how.flags)
+	out := newGroup("Output options")
+	out.flags.StringVarP(&o.file, "output", "o", "", "write the plan as YAML to `FILE`, for migrate --plan")
+	out.flags.StringVar(&o.format, "format", "text", "`FORMAT` of what is printed: text, in groups, with -v in full; yaml or json, everything")
+	addReportFlag(out.flags, g)
+	addGroups(cmd, both, what, how, out)
+	return cmd
+}
+
+const endsHelp = `Each end is described by its own URL or connection string, as the consoles of
+Azure and Neon give them, or by PGHAUL_SOURCE and PGHAUL_TARGET. PG* variables
+are ignored, so that no password reaches the wrong server; .pgpass (PGPASSFILE)
+and service files (PGSERVICEFILE) are read.`
+
+func runPlan(ctx context.Context, o *planFlags, g *globals, args []string) error {
+	switch {
+	case len(args) > 0:
+		return usagef("plan takes no arguments: the ends are --source and --target")
+	case o.format != "text" && o.format != "yaml" && o.format != "json":
+		return usagef("--format %q: want text, yaml or json", o.format)
+	}
+	if err := o.ends.check(); err != nil {
+		return err
+	}
+	if err := o.policyFlags.check(); err != nil {
+		return err
+	}
+	rep, err := g.openReport("plan")
+	if err != nil {
+		return err
+	}
+	p, err := o.plan(ctx, g)
+	var result any
+	if p != nil {
+		result = p
+	}
+	return rep.close(ctx, result, err)
+}
+
+func (o *planFlags) plan(ctx context.Context, g *globals) (*platform.Plan, error) {
+	source, target, err := o.resolve(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	p, err := migrate.NewPlan(ctx, source.config, target.config, migrate.Options{
+		Rules: o.rules, Select: o.sel, Logger: g.log,
+		SourcePlatform: platform.Name(o.sourcePlatform), TargetPlatform: platform.Name(o.targetPlatform),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if o.file != "" {
+		if err := toFile(g.stdout, o.file, p.WriteYAML); err != nil {
+			return p, err
+		}
+	}
+	if o.file != "-" {
+		if err := o.print(g, p); err != nil {
+			return p, err
+		}
+	}
+	if ui.Blocks(p) > 0 {
+		return p, errIncomplete
+	}
+	return p, nil
+}
+
+func (o *planFlags) print(g *globals, p *platform.Plan) error {
+	switch o.format {
+	case "yaml":
+		return p.WriteYAML(g.stdout)
+	case "json":
+		e := json.NewEncoder(g.stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(p)
+	}
+	if err := ui.WritePlan(g.stdout, p, ui.PlanStyle{Width: paper(g.stdout), All: g.verbose > 0}); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(g.stdout, "\n%s\n", o.next(p))
+	return err
+}
+
+// next says what can be done with the plan.
+func (o *planFlags) next(p *platform.Plan) string {
+	n := ui.Blocks(p)
+	switch {
+	case n == 1:
+		return "1 thing blocks: decide it as said above, or edit the plan (-o FILE)."
+	case n > 1:
+		return fmt.Sprintf("%d things block: decide them as said above, or edit the plan (-o FILE).", n)
+	case o.file != "":
+		return fmt.Sprintf("Nothing blocks. Next: pghaul migrate --plan %s", o.file)
+	}
+	return "Nothing blocks. Next: pghaul migrate with the same options."
+}
+
+// paper is how many columns a text for people may have: those of a terminal,
+// within reason.
+func paper(w io.Writer) int {
+	const usual = 100
+	f, ok := w.(*os.File)
+	if !ok {
+		return usual
+	}
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+		return min(max(width, 60), 140)
+	}
+	return usual
+}
+
+// readPlan reads the plan that is to be followed.
+func readPlan(path string) (*platform.Plan, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, usagef("--plan: %v", err)
+	}
+	p, err := platform.ReadPlan(bytes.NewReader(text))
+	if err != nil {
+		return nil, usagef("--plan: %s: %v", path, err)
+	}
+	return p, nil
+}

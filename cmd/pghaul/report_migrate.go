@@ -1,0 +1,130 @@
+package main
+
+import (
+	"time"
+
+	"github.com/pghaul/pghaul/migrate"
+	"github.com/pghaul/pghaul/platform"
+)
+
+// What follows is the schema of migrate's and rollback's --report-json, kept
+// apart from the library's types like that of the other commands.
+
+type jsonMigrate struct {
+	Run        string         `json:"run"`
+	Resumed    bool           `json:"resumed"`
+	Complete   bool           `json:"complete"`
+	Source     jsonDatabase   `json:"source"`
+	Target     jsonDatabase   `json:"target"`
+	Phases     []jsonStage    `json:"phases"`
+	Roles      []migrate.Role `json:"roles"`
+	Mapped     []jsonSkipped  `json:"mapped"`
+	Skipped    []jsonSkipped  `json:"skipped"`
+	Tables     int            `json:"tables"`
+	Rows       int64          `json:"rows"`
+	Bytes      int64          `json:"bytes"`
+	Objects    int            `json:"objects"`
+	Earlier    int            `json:"earlier"`
+	Reloaded   []string       `json:"reloaded"`
+	Failed     []jsonFailure  `json:"failed"`
+	Warnings   []string       `json:"warnings"`
+	Retries    int            `json:"retries"`
+	Changes    jsonChanges    `json:"changes"`
+	Verify     any            `json:"verify"` // as of verify; null if nothing was compared
+	Rollback   any            `json:"rollback"`
+	CronScript string         `json:"cron_script,omitempty"`
+	Seconds    float64        `json:"seconds"`
+}
+
+type jsonDatabase struct {
+	Platform platform.Name `json:"platform"`
+	Version  int           `json:"version_num"`
+	Host     string        `json:"host"`
+	Database string        `json:"database"`
+	User     string        `json:"user"`
+}
+
+type jsonStage struct {
+	Name    migrate.Phase `json:"name"`
+	State   migrate.State `json:"state"`
+	Steps   int           `json:"steps"`
+	Seconds float64       `json:"seconds"`
+}
+
+type jsonChanges struct {
+	Snapshot jsonMoment `json:"snapshot"`
+	End      jsonMoment `json:"end"`
+	// Rows is null where it cannot be known.
+	Rows *int64 `json:"rows"`
+}
+
+type jsonMoment struct {
+	LSN  string     `json:"lsn,omitempty"`
+	Time *time.Time `json:"time"` // null: not reached
+}
+
+type jsonRollback struct {
+	Run     string          `json:"run"`
+	Phases  []migrate.Phase `json:"phases"`
+	Undone  int             `json:"undone"`
+	Remains []jsonRemain    `json:"remains"`
+	Seconds float64         `json:"seconds"`
+}
+
+type jsonRemain struct {
+	Name   string `json:"name"`
+	SQL    string `json:"sql"`
+	Reason string `json:"reason"`
+}
+
+func migrateReport(r *migrate.Report) any {
+	if r == nil {
+		return nil
+	}
+	out := jsonMigrate{
+		Run: r.Run, Resumed: r.Resumed, Complete: r.Complete, Source: jsonDatabase(r.Source), Target: jsonDatabase(r.Target),
+		Phases: make([]jsonStage, len(r.Phases)), Roles: append([]migrate.Role{}, r.Roles...),
+		Mapped:  skipped(r.Mapped, decision),
+		Skipped: skipped(r.Skipped, decision),
+		Tables:  r.Tables, Rows: r.Rows, Bytes: r.Bytes, Objects: r.Objects, Earlier: r.Earlier,
+		Reloaded: append([]string{}, r.Reloaded...), Failed: make([]jsonFailure, len(r.Failed)),
+		Warnings: append([]string{}, r.Warnings...), Retries: r.Retries,
+		Changes:    jsonChanges{Snapshot: momentReport(r.Changes.Snapshot), End: momentReport(r.Changes.End)},
+		Verify:     verifyReport(r.Verify, true),
+		Rollback:   rollbackReport(r.Rollback),
+		CronScript: r.CronScript, Seconds: r.Elapsed.Seconds(),
+	}
+	for i, p := range r.Phases {
+		out.Phases[i] = jsonStage{p.Phase, p.State, p.Steps, p.Elapsed.Seconds()}
+	}
+	for i, e := range r.Failed {
+		out.Failed[i] = failureReport(e)
+	}
+	if r.Changes.Known {
+		out.Changes.Rows = &r.Changes.Rows
+	}
+	return out
+}
+
+func decision(d migrate.Decision) (kind, name, reason string) { return d.Kind, d.Name, d.Reason }
+
+func momentReport(m migrate.Moment) jsonMoment {
+	if m.Time.IsZero() {
+		return jsonMoment{LSN: m.LSN}
+	}
+	return jsonMoment{m.LSN, &m.Time}
+}
+
+func rollbackReport(r *migrate.RollbackReport) any {
+	if r == nil {
+		return nil
+	}
+	out := jsonRollback{
+		Run: r.Run, Phases: append([]migrate.Phase{}, r.Phases...), Undone: r.Undone, Seconds: r.Elapsed.Seconds(),
+		Remains: make([]jsonRemain, len(r.Remains)),
+	}
+	for i, x := range r.Remains {
+		out.Remains[i] = jsonRemain(x)
+	}
+	return out
+}
