@@ -297,9 +297,9 @@ func (o *migrateFlags) summary(r *migrate.Report, err error) []string {
 		}
 		add("%s", text)
 	}
-	add("source at the snapshot: %s", moment(r.Changes.Snapshot))
+	add("source at the snapshot: %s", momentText(r.Changes.Snapshot))
 	if !r.Changes.End.Time.IsZero() {
-		text := "source at the end:      " + moment(r.Changes.End)
+		text := "source at the end:      " + momentText(r.Changes.End)
 		switch {
 		case !r.Changes.Known:
 			text += "; whether rows changed meanwhile may not be asked"
@@ -314,7 +314,7 @@ func (o *migrateFlags) summary(r *migrate.Report, err error) []string {
 	return lines
 }
 
-func moment(m migrate.Moment) string {
+func momentText(m migrate.Moment) string {
 	text := m.Time.UTC().Format(time.RFC3339)
 	if m.Time.IsZero() {
 		text = "time unknown"
