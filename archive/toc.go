@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -129,7 +130,10 @@ func (r *tocReader) header() (h Header, format byte) {
 	for i := range t {
 		t[i] = r.int()
 	}
-	h.Created = time.Date(t[5]+1900, time.Month(t[4]+1), t[3], t[2], t[1], t[0], 0, time.Local)
+	// A time that cannot be is none: it is no reason not to read the rest.
+	if slices.Max(t[:]) < 10_000 && slices.Min(t[:]) > -10_000 {
+		h.Created = time.Date(t[5]+1900, time.Month(t[4]+1), t[3], t[2], t[1], t[0], 0, time.Local)
+	}
 	h.Database, _ = r.string()
 	h.ServerVersion, _ = r.string()
 	h.DumpVersion, _ = r.string()
