@@ -3,7 +3,6 @@ package platform
 import (
 	"context"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -89,46 +88,4 @@ func TestDetectPlain(t *testing.T) {
 			t.Errorf("PUBLIC may create: %v", f.PublicCreate)
 		}
 	})
-}
-
-func TestDetectPlatforms(t *testing.T) {
-	t.Parallel()
-	for _, major := range pgtest.Versions(t) {
-		if major < 14 {
-			continue
-		}
-		t.Run("azure"+strconv.Itoa(major), func(t *testing.T) {
-			t.Parallel()
-			s := azure(t, major)
-			f := facts(t, s, "azadmin", "appdb")
-			if f.Platform != AzureFlexible || f.Privileged != "azure_pg_admin" || f.User.Superuser {
-				t.Errorf("platform %q, privileged %q, user %+v", f.Platform, f.Privileged, f.User)
-			}
-			if len(f.CronJobs) != 2 || len(f.Unread) > 0 {
-				t.Errorf("jobs %+v, unread %q", f.CronJobs, f.Unread)
-			}
-			for _, r := range f.Roles {
-				if r.Name == "svc@contoso.com" && (len(r.Labels) != 1 || r.Labels[0].Provider != "pgaadauth") {
-					t.Errorf("labels %v", r.Labels)
-				}
-				if r.Name == "app_rw" && (r.ConnLimit != 20 || r.ValidUntil != "2031-01-01 00:00:00+00") {
-					t.Errorf("role %+v", r)
-				}
-			}
-			if len(f.Settings) != 3+1 { // three of the customer's, one of azuresu
-				t.Errorf("settings %+v", f.Settings)
-			}
-		})
-		t.Run("neon"+strconv.Itoa(major), func(t *testing.T) {
-			t.Parallel()
-			s := neonServer(t, major)
-			f := facts(t, s, "neondb_owner", "neondb")
-			if f.Platform != Neon || f.Privileged != "neon_superuser" || f.User.Superuser || len(f.Objects) > 0 {
-				t.Errorf("platform %q, privileged %q, objects %v", f.Platform, f.Privileged, f.Objects)
-			}
-			if f.Locale.Collate != "C.UTF-8" || (f.Locale.Provider == "builtin") != (major >= 17) {
-				t.Errorf("locale %+v", f.Locale)
-			}
-		})
-	}
 }

@@ -3,7 +3,6 @@ package platform
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -67,49 +66,6 @@ func listing(p *Plan) string {
 	}
 	b.WriteString(p.CronScript)
 	return b.String()
-}
-
-func TestAzureToNeon(t *testing.T) {
-	t.Parallel()
-	az, ne := azure(t, 15), neonServer(t, 17)
-	live := open(t, az.UserDSN("azadmin", "appdb"))
-	in := Input{
-		Entries: live.Entries(), Source: *facts(t, az, "azadmin", "appdb"), Target: *facts(t, ne, "neondb_owner", "neondb"),
-	}
-	plan, err := NewPlan(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if os.Getenv("PLATFORM_SHOW") != "" {
-		t.Log(listing(plan))
-	}
-	blocked := plan.Blocked()
-	if len(blocked) != 1 || !strings.Contains(blocked[0], "--skip-extension postgres_fdw") {
-		t.Fatalf("blocked: %q", blocked)
-	}
-	in.Rules.SkipExtensions = []string{"postgres_fdw"}
-	if plan, err = NewPlan(in); err != nil {
-		t.Fatal(err)
-	}
-	entries, err := plan.Apply(in.Entries)
-	if err != nil {
-		t.Fatal(err)
-	}
-	prepare(t, ne.UserDSN("neondb_owner", "neondb"), plan)
-	cfg, err := pgx.ParseConfig(ne.UserDSN("neondb_owner", "neondb"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	report, err := restore.Run(t.Context(), cfg, planned{live, entries}, restore.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range report.Failed {
-		t.Errorf("%s %s: %v\n%s", f.Kind, f.Name, f.Err, f.SQL)
-	}
-	if report.Rows != 1000 {
-		t.Errorf("%d rows", report.Rows)
-	}
 }
 
 func open(t *testing.T, dsn string) *dump.Live {

@@ -76,7 +76,7 @@ func NewPlan(in Input) (*Plan, error) {
 	p.planSettings()
 	p.planExtensions()
 	for i := range in.Entries {
-		if e := &in.Entries[i]; p.items[e.ID].Verdict != Skip {
+		if e := &in.Entries[i]; p.items[e.ID].Verdict != Skip && p.items[e.ID].Verdict != Block {
 			p.planEntry(e, p.items[e.ID])
 		}
 	}
