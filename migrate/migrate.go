@@ -185,9 +185,11 @@ func facts(ctx context.Context, name string, cfg *pgx.ConnConfig, as platform.Na
 	return f, nil
 }
 
+// warn puts a warning into the report, which the caller shows. Who listens hears
+// it at once, as well.
 func (m *migration) warn(text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.report.Warnings = append(m.report.Warnings, text)
-	m.log.Warn(text)
+	m.log.Info("warning: " + text)
 }

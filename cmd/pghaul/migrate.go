@@ -30,7 +30,7 @@ type migrateFlags struct {
 	passwordFile string // file to write
 	cronScript   string // file to write
 	secrets      *secretsFile
-	planned      bool // the plan has been shown
+	shown        map[string]bool // warnings of the plan that have been shown
 }
 
 func newMigrate(g *globals) *cobra.Command {
@@ -195,7 +195,6 @@ func incomplete(r *migrate.Report) bool {
 
 // show tells what a plan will do, before anything runs.
 func (o *migrateFlags) show(g *globals, p *platform.Plan) error {
-	o.planned = true
 	if o.cronScript != "" && p.CronScript != "" {
 		err := toFile(io.Discard, o.cronScript, func(w io.Writer) error {
 			_, err := io.WriteString(w, p.CronScript)
@@ -208,6 +207,7 @@ func (o *migrateFlags) show(g *globals, p *platform.Plan) error {
 	if !g.summaries() {
 		return nil
 	}
+	o.shown = ui.Warnings(p)
 	return g.showPlan(p, g.verbose == 0)
 }
 
@@ -223,19 +223,23 @@ func (g *globals) showPlan(p *platform.Plan, brief bool) error {
 
 // showBlocked tells what has to be decided first.
 func (o *migrateFlags) showBlocked(g *globals, p *platform.Plan) error {
-	if !o.planned || !g.summaries() {
+	if o.shown == nil {
 		if err := g.showPlan(p, false); err != nil {
 			return err
 		}
 	}
-	g.printf("pghaul: nothing has been done: %d of the plan's decisions are open, see above; --keep-going does not change that", ui.Blocks(p))
+	g.printf("pghaul: nothing has been done: decide first what blocks, see above")
 	return nil
 }
 
 // tell says what a run has done and what not. The comparison goes to stdout.
 func (o *migrateFlags) tell(g *globals, r *migrate.Report, err error) error {
 	for _, w := range r.Warnings {
-		g.warn("%s", w)
+		// The plan's say of what they are before it.
+		_, text, _ := strings.Cut(w, ": ")
+		if !o.shown[w] && !o.shown[text] {
+			g.warn("%s", w)
+		}
 	}
 	for _, e := range r.Failed {
 		g.tellFailure(e)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -91,12 +93,22 @@ func (g *globals) tellRollback(r *migrate.RollbackReport) {
 	if !g.summaries() {
 		return
 	}
-	if len(r.Remains) > 0 {
-		g.printf("undone: %s of run %s in %s; %s left", ui.Plural(int64(r.Undone), "step"), r.Run, ui.Duration(r.Elapsed),
-			remain(len(r.Remains)))
-		return
+	text := fmt.Sprintf("undone: %s of run %s in %s: %s", ui.Plural(int64(r.Undone), "step"), r.Run, ui.Duration(r.Elapsed), phaseNames(r.Phases))
+	switch {
+	case len(r.Remains) > 0:
+		text += "; " + remain(len(r.Remains)) + " left"
+	case slices.Contains(r.Phases, migrate.PreSchema):
+		text += "; the target is as it was before"
 	}
-	g.printf("undone: %s of run %s in %s; the target is as it was before", ui.Plural(int64(r.Undone), "step"), r.Run, ui.Duration(r.Elapsed))
+	g.printf("%s", text)
+}
+
+func phaseNames(phases []migrate.Phase) string {
+	names := make([]string, len(phases))
+	for i, p := range phases {
+		names[i] = string(p)
+	}
+	return strings.Join(names, ", ")
 }
 
 func remain(n int) string {

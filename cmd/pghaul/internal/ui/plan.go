@@ -51,6 +51,30 @@ func WritePlan(w io.Writer, p *platform.Plan, style PlanStyle) error {
 	return err
 }
 
+// Warnings are the texts of all warnings of a plan.
+func Warnings(p *platform.Plan) map[string]bool {
+	texts := map[string]bool{}
+	for _, note := range p.Notes {
+		texts[note.Text] = true
+	}
+	for _, it := range p.Roles {
+		for _, w := range it.Warnings {
+			texts[w] = true
+		}
+	}
+	for _, it := range p.Extensions {
+		for _, w := range it.Warnings {
+			texts[w] = true
+		}
+	}
+	for _, it := range p.Items {
+		for _, w := range it.Warnings {
+			texts[w] = true
+		}
+	}
+	return texts
+}
+
 // Blocks counts what has to be decided before a plan can be followed. An
 // extension that blocks counts once, with all that needs it.
 func Blocks(p *platform.Plan) int {
