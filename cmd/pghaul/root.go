@@ -25,12 +25,15 @@ type globals struct {
 	progress   string
 	logFormat  string
 	reportJSON string
+	cpuProfile string
 	auditLog   string
 
 	stdout   io.Writer  // results
 	screen   *ui.Screen // everything else
 	terminal terminal
 	log      *slog.Logger
+
+	endProfile func() error // of --cpuprofile
 }
 
 func newGlobals(std streams) *globals {
@@ -38,6 +41,7 @@ func newGlobals(std streams) *globals {
 	return &globals{
 		stdout: std.out, screen: ui.NewScreen(std.err, t.width()), terminal: t,
 		logFormat: "text", progress: string(ui.Auto),
+		endProfile: func() error { return nil },
 	}
 }
 
@@ -50,6 +54,9 @@ func execute(ctx context.Context, args []string, std streams) int {
 	root.SetErr(g.screen)
 	// Signals are handled here, not by cobra.
 	cmd, err := root.ExecuteContextC(ctx)
+	if e := g.endProfile(); err == nil {
+		err = e
+	}
 	if err != nil {
 		if u, ok := errors.AsType[*usageError](err); ok && u.command == "" && cmd != nil {
 			u.command = cmd.CommandPath()
@@ -135,6 +142,10 @@ strings, URLs, PG* environment variables, .pgpass and service files.`,
 	f.CountVarP(&g.verbose, "verbose", "v", "``tell what is done, a line for each object; twice for more")
 	f.StringVar(&g.progress, "progress", g.progress, "how to show progress on stderr: `auto`, bar, plain, json or none")
 	f.StringVar(&g.logFormat, "log-format", g.logFormat, "how to write messages to stderr: `text` or json; json with --progress json")
+	f.StringVar(&g.cpuProfile, "cpuprofile", "", "write a CPU profile to `FILE`")
+	if err := f.MarkHidden("cpuprofile"); err != nil {
+		panic(err) // it is there
+	}
 	// -h is --host, as in every program of PostgreSQL.
 	f.BoolP("help", "?", false, "show this help and exit")
 	f.BoolP("version", "V", false, "show the version and exit")
@@ -179,7 +190,7 @@ func (g *globals) prepare(formatGiven bool) error {
 		return usagef("--log-format %q: want text or json", given)
 	}
 	g.log = newLogger(g.screen, g.logFormat, g.verbose)
-	return nil
+	return g.startProfile(g.cpuProfile)
 }
 
 // A group is a titled part of a command's flags in its help.
