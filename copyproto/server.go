@@ -5,6 +5,8 @@ import (
 	"io"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pghaul/pghaul/internal/pg"
 )
 
 // Query is the Source of a COPY ... TO STDOUT statement.
@@ -15,7 +17,7 @@ type Query struct {
 
 // CopyTo implements Source. An error of w ends the connection too.
 func (q Query) CopyTo(ctx context.Context, w io.Writer) (int64, error) {
-	tag, err := q.Conn.CopyTo(ctx, w, q.SQL)
+	tag, err := pg.CopyOut(ctx, q.Conn, q.SQL, w)
 	return tag.RowsAffected(), err
 }
 

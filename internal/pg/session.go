@@ -59,7 +59,7 @@ func Connect(ctx context.Context, cfg *pgx.ConnConfig, purpose Purpose, opts Opt
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = 30 * time.Second
 	}
-	conn, err := pgx.ConnectConfig(ctx, c)
+	conn, err := connectTapped(ctx, c)
 	if err != nil {
 		return nil, err
 	}
