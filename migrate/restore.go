@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
@@ -16,9 +18,14 @@ import (
 // restore runs the steps that are wanted.
 func (m *migration) restore(ctx context.Context, want func(*restore.Step) bool) error {
 	j := &stretch{TargetJournal: m.journal, m: m, want: want, seen: make(map[string]bool)}
+	watching, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	j.opened = func() { wg.Go(func() { m.releaseWhenLoaded(watching, j.loads) }) }
 	rep, err := restore.Run(ctx, m.journal.Target(), m.src, restore.Options{
 		Jobs: m.opts.Jobs, ExitOnError: !m.opts.KeepGoing, Journal: j, Logger: m.opts.Logger, Progress: m.opts.Progress,
 	})
+	stop()
+	wg.Wait()
 	if rep != nil {
 		m.mu.Lock()
 		m.report.Failed = append(m.report.Failed, rep.Failed...)
@@ -43,8 +50,9 @@ type stretch struct {
 	m    *migration
 	want func(*restore.Step) bool
 
-	loads int             // left until the source is not needed any more
-	seen  map[string]bool // keys that were recorded once
+	loads  []*restore.Step // that are to be done
+	opened func()          // called when they are known
+	seen   map[string]bool // keys that were recorded once
 }
 
 // Open implements restore.Journal.
@@ -61,9 +69,10 @@ func (s *stretch) Open(ctx context.Context, conn *pgconn.PgConn, plan *restore.P
 		case s.TargetJournal.Done(step):
 			s.m.report.Earlier++
 		case load(step):
-			s.loads++
+			s.loads = append(s.loads, step)
 		}
 	}
+	s.opened()
 	return nil
 }
 
@@ -77,13 +86,9 @@ func (s *stretch) Done(step *restore.Step) bool {
 	return !s.want(step) || s.TargetJournal.Done(step)
 }
 
-// Record implements restore.Journal. When the rows of the last table have gone
-// over, the source's snapshot is let go.
+// Record implements restore.Journal.
 func (s *stretch) Record(steps []*restore.Step) string {
-	sql := s.TargetJournal.Record(steps)
 	s.m.mu.Lock()
-	defer s.m.mu.Unlock()
-	last := false
 	for _, step := range steps {
 		if s.seen[step.Key] {
 			s.m.report.Retries++
@@ -91,26 +96,54 @@ func (s *stretch) Record(steps []*restore.Step) string {
 		}
 		s.seen[step.Key] = true
 		s.m.phase(s.m.phaseOf(step)).Steps++
-		if !load(step) {
-			s.m.report.Objects++
-			continue
-		}
-		if step.Action != restore.ActionLargeObjects {
+		switch step.Action {
+		case restore.ActionCopy, restore.ActionInsert:
 			s.m.report.Tables++
+		case restore.ActionSQL, restore.ActionCreateLargeObjects, restore.ActionLargeObjects:
+			s.m.report.Objects++
 		}
-		s.loads--
-		last = s.loads == 0
 	}
-	if last && !s.m.opts.KeepGoing {
-		s.m.release()
-	}
-	return sql
+	s.m.mu.Unlock()
+	return s.TargetJournal.Record(steps)
 }
 
-// release lets the source's snapshot go, so that it does not hold back VACUUM
-// there while indexes are built here.
+// releaseWhenLoaded lets the source's snapshot go when all rows are committed at
+// the target, so that it does not hold back VACUUM at the source while indexes
+// are built here. Rows that were read but not committed may be needed again.
+func (m *migration) releaseWhenLoaded(ctx context.Context, loads []*restore.Step) {
+	if len(loads) == 0 || m.opts.KeepGoing {
+		return
+	}
+	w := &worker{target: m.journal.Target(), journal: m.journal}
+	defer w.close()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if !m.src.allRead(loads) {
+			continue
+		}
+		keys := make([]string, len(loads))
+		for i, s := range loads {
+			keys[i] = s.Key
+		}
+		left, err := w.texts(ctx, "SELECT k FROM pg_catalog.unnest($1::text[]) k WHERE NOT EXISTS (SELECT FROM pghaul.step s WHERE s.key = k AND s.void IS NULL) LIMIT 1", keys)
+		if err == nil && len(left) == 0 {
+			m.release()
+			return
+		}
+	}
+}
+
+// release lets the source's snapshot go.
 func (m *migration) release() {
 	if err := m.live.release(); err != nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		m.lost = err
 	}
 }

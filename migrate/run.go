@@ -257,7 +257,9 @@ func (m *migration) phases(ctx context.Context) error {
 		}
 	}
 	return m.timed(ctx, PostSchema, func(ctx context.Context) error {
-		err := m.restore(ctx, func(s *restore.Step) bool { return m.phaseOf(s) == PostSchema })
+		err := m.restore(ctx, func(s *restore.Step) bool {
+			return m.phaseOf(s) == PostSchema && s.Stage != restore.StagePostData
+		})
 		if err == nil && !m.opts.NoAnalyze {
 			err = m.analyze(ctx)
 		}

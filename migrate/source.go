@@ -80,6 +80,18 @@ func (s *source) digest(e *archive.Entry) (sum copyproto.Digest, ok bool) {
 	return sum, true
 }
 
+// allRead says whether the rows of all of these steps have been read once.
+func (s *source) allRead(steps []*restore.Step) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, step := range steps {
+		if _, ok := s.digests[part{step.Entry.ID, step.Part.Number}]; !ok && step.Action == restore.ActionCopy {
+			return false
+		}
+	}
+	return true
+}
+
 // read reads all rows of a table for their digest.
 func (s *source) read(ctx context.Context, e *archive.Entry) error {
 	parts, err := s.Parts(e)
