@@ -262,7 +262,7 @@ func (r *run) serial(ctx context.Context, w *worker, stage Stage) error {
 
 // batchSteps is how many definitions share a transaction at most: few enough for
 // the target's lock table, which has room for thousands of locks.
-const batchSteps = 128
+const batchSteps = 256
 
 // parallel runs the steps of stages on all workers.
 func (r *run) parallel(ctx context.Context, pool chan *worker, of ...Stage) error {
