@@ -10,7 +10,7 @@ GOLANGCI = $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 # make test ARGS='-run TestX ./catalog' narrows the tests.
 ARGS ?= ./...
 
-.PHONY: help build test race lint fmt cross bench demo servers client oracle clean
+.PHONY: help build test race faults lint fmt cross bench demo servers client oracle clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ test: servers client ## run all tests against real servers of PostgreSQL 11 to 1
 
 race: servers client ## run all tests with the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(ARGS)
+
+faults: servers ## run the command while all sorts of things go wrong; SEED=1 RUNS=200
+	PGHAUL_FAULTS_SEED=$(or $(SEED),1) PGHAUL_FAULTS_RUNS=$(or $(RUNS),200) $(GO) test ./internal/faults -run '^TestFaults$$' -count=1 -timeout 0 -v
 
 lint: $(GOLANGCI) ## vet, lint and check the format (gofumpt)
 	$(GO) vet ./...

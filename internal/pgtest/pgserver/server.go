@@ -224,6 +224,14 @@ func (s *Server) Kill() error {
 	return s.end(syscall.SIGKILL)
 }
 
+// Crash ends the server as "pg_ctl stop -m immediate" does: its sessions are
+// told so, and nothing else is done. Restart then goes through crash recovery.
+func (s *Server) Crash() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.end(syscall.SIGQUIT)
+}
+
 // Restart stops the server if it runs and starts it on the same port.
 func (s *Server) Restart(ctx context.Context) error {
 	s.mu.Lock()
