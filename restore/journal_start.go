@@ -30,6 +30,33 @@ CREATE TABLE pghaul.default_acl (phase text NOT NULL, role oid NOT NULL, schema 
 CREATE TABLE pghaul.setting (phase text NOT NULL, database oid NOT NULL, role oid NOT NULL, config text[]);
 `
 
+// ReadJournal returns the run whose journal is in the target and the keys of the
+// steps it has done, and changes nothing. The run is nil if there is none.
+func ReadJournal(ctx context.Context, target *pgx.ConnConfig) (*JournalRun, map[string]bool, error) {
+	j := NewJournal(target, JournalOptions{})
+	defer j.Close()
+	if err := j.connect(ctx); err != nil {
+		return nil, nil, err
+	}
+	run, err := j.read(ctx)
+	if err != nil || run == nil {
+		return nil, nil, err
+	}
+	rows, err := j.conn.Query(ctx, "SELECT key FROM pghaul.step WHERE void IS NULL")
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the journal: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the journal: %w", err)
+	}
+	keys := make(map[string]bool, len(list))
+	for _, k := range list {
+		keys[k] = true
+	}
+	return run, keys, nil
+}
+
 // Start opens the journal: it makes one, or takes up that of the run to be gone
 // on with, once no session of that run is left. Calling it again does nothing.
 func (j *TargetJournal) Start(ctx context.Context) error {

@@ -21,15 +21,33 @@ func (r *run) createLargeObjects(ctx context.Context, w *worker, s *Step) error 
 	for i, oid := range oids {
 		create[i] = createLargeObject(oid)
 	}
+	var owner []string
+	if s.Owner != "" {
+		for _, oid := range oids {
+			owner = append(owner, largeObjectOwner(oid, s.Owner))
+		}
+	}
+	if j := r.opts.Journal; j != nil { // all of them, and the note of it
+		sql := "BEGIN;\n" + strings.Join(append(create, owner...), "\n") + "\n" + j.Record([]*Step{s})
+		err := exec(ctx, w.pgconn(), sql)
+		if err == nil {
+			err = commit(ctx, w)
+		}
+		if err != nil && !w.lost() && w.pgconn().TxStatus() != 'I' {
+			if rollback := exec(ctx, w.pgconn(), "ROLLBACK"); rollback != nil {
+				w.abandon()
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("create large objects: %w", err)
+		}
+		return nil
+	}
 	if err := r.bulk(ctx, w, create); err != nil {
 		return fmt.Errorf("create large objects: %w", err)
 	}
-	if s.Owner == "" {
+	if len(owner) == 0 {
 		return nil
-	}
-	owner := make([]string, len(oids))
-	for i, oid := range oids {
-		owner[i] = largeObjectOwner(oid, s.Owner)
 	}
 	if err := r.bulk(ctx, w, owner); err != nil {
 		return fmt.Errorf("set owner of large objects: %w", err)
