@@ -146,7 +146,7 @@ func (m *migration) takeBack(ctx context.Context) (gone bool, err error) {
 		state = Partial
 	}
 	for _, p := range Phases()[first:] {
-		if _, begun := phases[string(p)]; begun {
+		if _, begun := phases[string(p)]; begun || m.phase(p).Steps > 0 {
 			m.phase(p).State = state
 		}
 	}

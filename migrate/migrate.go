@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +13,9 @@ import (
 
 	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/internal/pg"
+	"github.com/pghaul/pghaul/internal/quote"
 	"github.com/pghaul/pghaul/platform"
+	"github.com/pghaul/pghaul/restore"
 )
 
 // NewPlan reads both ends and says what a migration would do. It changes
@@ -35,6 +38,7 @@ func NewPlan(ctx context.Context, source, target *pgx.ConnConfig, opts Options) 
 func Run(ctx context.Context, source, target *pgx.ConnConfig, opts Options) (*Report, error) {
 	began := time.Now()
 	m := newMigration(source, target, opts)
+	m.running = true
 	defer m.close()
 	if err := m.open(ctx); err != nil {
 		return nil, err
@@ -110,6 +114,9 @@ func (m *migration) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := m.continues(ctx, target); err != nil {
+		return err
+	}
 	opened, err := dump.Open(ctx, m.source, dump.Options{
 		Jobs: m.opts.Jobs, Select: m.opts.Select, Tool: m.opts.Tool, Logger: m.opts.Logger, Progress: m.opts.Progress,
 	})
@@ -134,6 +141,24 @@ func (m *migration) open(ctx context.Context) error {
 		m.plan, err = m.plan.Follow(m.opts.Plan)
 	}
 	return err
+}
+
+// continues looks for the journal of an earlier run. What that has made is not
+// to be taken for something that was there before: it leaves the facts.
+func (m *migration) continues(ctx context.Context, target *platform.Facts) error {
+	run, keys, err := restore.ReadJournal(ctx, m.target)
+	if err != nil || run == nil {
+		return err
+	}
+	if run.Verb != "migrate" || m.running && !m.opts.Resume && len(m.opts.Phases) == 0 {
+		return &restore.UnfinishedError{Run: *run}
+	}
+	target.Objects = nil // the earlier run has found nothing in its way
+	made := func(role string) bool { return keys[roleKey(role)] || role == helper(run.ID) }
+	target.Roles = slices.DeleteFunc(target.Roles, func(r platform.Role) bool { return made(r.Name) })
+	target.Memberships = slices.DeleteFunc(target.Memberships, func(s platform.Membership) bool { return made(s.Role) || made(s.Member) })
+	target.Extensions = slices.DeleteFunc(target.Extensions, func(x platform.Extension) bool { return keys["EXTENSION "+quote.Ident(x.Name)] })
+	return nil
 }
 
 // same recognises a target that is the source.

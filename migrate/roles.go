@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -29,7 +28,7 @@ func (m *migration) roles(ctx context.Context) error {
 			if failed := m.failed(ctx, "ROLE", it.To, err); failed != nil {
 				return failed
 			}
-			role.Created = err == nil
+			role.Created = err == nil // by this run or by the one it goes on with
 		}
 		m.report.Roles = append(m.report.Roles, role)
 	}
@@ -301,5 +300,5 @@ func (m *migration) failed(ctx context.Context, kind, name string, err error) er
 	if m.opts.KeepGoing {
 		return nil
 	}
-	return errors.New(e.Error())
+	return e
 }

@@ -29,10 +29,11 @@ type runState struct {
 	temp    *temporary
 	src     *source
 	owners  []string
-	schemas []string // that extensions need
-	rechecked,
-	resumed bool
+	schemas []string       // that extensions need
 	earlier map[Phase]bool // phases that were done before this run
+	// running says that this is more than a plan; rechecked, that what an earlier
+	// run has loaded was compared with the source.
+	running, rechecked bool
 }
 
 // details are what a rollback needs of the plan. They are kept in the journal.
