@@ -27,6 +27,7 @@ type comparison struct {
 	levels   []Level
 	encoding string  // of the rows
 	pairs    []*pair // longest first
+	mapping  *mapping
 	report   *Report
 	unlisted int // differences of a level that the report has no room for
 }
@@ -51,7 +52,7 @@ func (c *comparison) open(ctx context.Context) error {
 	c.opts.Progress.Phase("catalog")
 	g, ctx := errgroup.WithContext(ctx)
 	for i, e := range c.ends {
-		define := c.has(LevelSchema)
+		define := c.has(LevelSchema) || c.opts.Rules != nil && c.opts.Plan == nil
 		opts := catalog.Options{Select: c.opts.Select, NoPrivileges: true, NoComments: !define}
 		if i == 1 {
 			opts.AllowNoMatch, opts.Select.StrictNames = true, false
@@ -155,9 +156,11 @@ func (c *comparison) keys(source, target map[key]*item) []key {
 	if !c.opts.IgnoreExtra {
 		maps.Copy(all, target)
 	}
-	return slices.SortedFunc(maps.Keys(all), func(x, y key) int {
-		return cmp.Or(strings.Compare(x.schema, y.schema), strings.Compare(x.name, y.name))
-	})
+	return sortedKeys(all)
+}
+
+func compareKeys(a, b key) int {
+	return cmp.Or(strings.Compare(a.schema, b.schema), strings.Compare(a.name, b.name))
 }
 
 // matchColumns decides which columns to compare, and reports those that only
@@ -381,6 +384,9 @@ func (c *comparison) beating(ctx context.Context, do func(context.Context) error
 
 // compare works on one level after the other.
 func (c *comparison) compare(ctx context.Context) error {
+	if err := c.plan(ctx); err != nil {
+		return err
+	}
 	for _, l := range c.levels {
 		began := time.Now()
 		c.opts.Progress.Phase(l.phase())
@@ -388,6 +394,7 @@ func (c *comparison) compare(ctx context.Context) error {
 		work := map[Level]func(context.Context) (int, error){
 			LevelSchema: c.schema, LevelCounts: c.rows, LevelDigest: c.rows, LevelSequences: c.sequences,
 			LevelLargeObjects: c.largeObjects,
+			LevelIndexes:      c.indexes, LevelSecurity: c.security, LevelStatistics: c.statistics,
 		}[l]
 		n, err := work(ctx)
 		if err != nil {
@@ -459,9 +466,7 @@ func (c *comparison) rows(ctx context.Context) (int, error) {
 		if c.has(LevelDigest) {
 			t.CountOnly = p.countOnly
 		}
-		if rec := c.ends[0].rec; rec != nil && source == nil && rec.empty[p.key] {
-			t.Expected = "the archive has no rows of it"
-		}
+		t.Expected = c.expected(p)
 		r.Tables = append(r.Tables, t)
 	}
 	for _, t := range whole {
@@ -475,6 +480,21 @@ func (c *comparison) rows(ctx context.Context) (int, error) {
 		t.Equal = t.Problem == "" && t.Source != nil && t.Target != nil && *t.Source == *t.Target
 	}
 	return len(r.Tables), nil
+}
+
+// expected says why a table is at one end only; "" if there is no reason.
+func (c *comparison) expected(p *pair) string {
+	if rec := c.ends[0].rec; rec != nil && p.items[0] == nil && rec.empty[p.key] {
+		return "the archive has no rows of it"
+	}
+	switch {
+	case p.items[0] == nil:
+		return c.mapping.own("TABLE", p.schema, p.name)
+	case p.items[1] != nil:
+		return ""
+	}
+	name := p.items[0].tableName()
+	return cmp.Or(c.mapping.skipped("TABLE DATA", name.schema, name.name), c.mapping.skipped("TABLE", name.schema, name.name))
 }
 
 // sequences compares where sequences stand.
@@ -493,6 +513,11 @@ func (c *comparison) sequences(context.Context) (int, error) {
 		}
 		s.Problem = strings.Join(problems, "; ")
 		s.Equal = s.Source != nil && s.Target != nil && *s.Source == *s.Target
+		if s.Target == nil {
+			s.Expected = cmp.Or(c.mapping.skipped("SEQUENCE SET", k.schema, k.name), c.mapping.skipped("SEQUENCE", k.schema, k.name))
+		} else if s.Source == nil {
+			s.Expected = c.mapping.own("SEQUENCE", k.schema, k.name)
+		}
 		c.report.Sequences = append(c.report.Sequences, s)
 	}
 	return len(c.report.Sequences), nil

@@ -60,6 +60,14 @@ func (it *item) columns() []string {
 	return it.data.Columns
 }
 
+// tableName is what the end calls the table.
+func (it *item) tableName() key {
+	if it.recorded != nil {
+		return key{it.recorded.Schema, it.recorded.Name}
+	}
+	return key{it.data.Schema, it.data.Name}
+}
+
 // A key names a table or sequence the same way at both ends.
 type key struct{ schema, name string }
 

@@ -37,6 +37,7 @@ import (
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/catalog"
+	"github.com/pghaul/pghaul/platform"
 	"github.com/pghaul/pghaul/progress"
 )
 
@@ -53,8 +54,18 @@ type Options struct {
 	// Levels are the aspects to compare; none means DefaultLevels, and for
 	// Recorded what can be had: counts and digests.
 	Levels []Level
-	// IgnoreExtra leaves out the tables and sequences that only the target has.
+	// IgnoreExtra leaves out what only the target has.
 	IgnoreExtra bool
+	// Plan is what the source was migrated by: names and definitions are compared
+	// after its mapping, and what it left behind is expected to be missing. nil
+	// means that nothing was mapped, unless Rules says otherwise.
+	Plan *platform.Plan
+	// Rules makes the plan that the platforms' policy and these rules give, from
+	// both ends as they are now; nil makes none. Plain servers without rules need
+	// no plan, and an archive has none.
+	Rules *platform.Rules
+	// SourcePlatform and TargetPlatform are what the ends are; "" detects it.
+	SourcePlatform, TargetPlatform platform.Name
 	// Logger hears what happens, a line a table; nil discards.
 	Logger *slog.Logger
 	// Progress counts the source's rows and bytes, the target's of tables that

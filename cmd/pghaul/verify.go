@@ -13,15 +13,19 @@ import (
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/catalog"
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
+	"github.com/pghaul/pghaul/platform"
 	"github.com/pghaul/pghaul/verify"
 )
 
 type verifyFlags struct {
 	verify.Options
 	ends
-	archive string
-	level   string
-	format  string
+	policyFlags
+	planFile string
+	noPolicy bool
+	archive  string
+	level    string
+	format   string
 }
 
 func newVerify(g *globals) *cobra.Command {
@@ -42,6 +46,9 @@ its rows is compared with the target, and an archive of pg_dump, which says
 nothing, is read. ("pghaul archive check" tells whether an archive is what it
 was when it was made.)
 
+What a migration maps, rewrites or leaves behind between the platforms of the two
+ends is expected: by the plan it went by (--plan), or by what it would be now.
+
 Each end is described by its own URL or connection string, or by PGHAUL_SOURCE
 and PGHAUL_TARGET. PG* variables are ignored, so that no password reaches the
 wrong server; .pgpass (PGPASSFILE) and service files (PGSERVICEFILE) are read.
@@ -51,7 +58,12 @@ wrong server; .pgpass (PGPASSFILE) and service files (PGSERVICEFILE) are read.
   pghaul verify --archive shop.dump --target postgres://app@db2/shop
   pghaul verify --source service=old --target service=new -N audit --format json`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error { return runVerify(cmd.Context(), o, g, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if flag := o.given(cmd.Flags()); flag != "" && o.planFile != "" {
+				return usagef("%s contradicts --plan: a plan has its own rules", flag)
+			}
+			return runVerify(cmd.Context(), o, g, args)
+		},
 	}
 	ends := newGroup("The two ends")
 	f := ends.flags
@@ -66,7 +78,12 @@ wrong server; .pgpass (PGPASSFILE) and service files (PGSERVICEFILE) are read.
 	f.IntVarP(&o.Jobs, "jobs", "j", 2, "read on `N` connections on each side")
 	f.StringVar(&o.format, "format", "text", "`FORMAT` of the result: text or json")
 	addReportFlag(f, g)
-	addGroups(cmd, ends, what, out)
+	mapped := newGroup("What was mapped on the way")
+	f = mapped.flags
+	f.StringVar(&o.planFile, "plan", "", "the plan of the migration is in `FILE`")
+	f.BoolVar(&o.noPolicy, "no-policy", false, "expect everything of the source in the target, whatever the platforms are")
+	o.addPolicy(f)
+	addGroups(cmd, ends, what, mapped, out)
 	return cmd
 }
 
@@ -92,9 +109,12 @@ func runVerify(ctx context.Context, o *verifyFlags, g *globals, args []string) e
 	case o.archive != "" && !reflect.DeepEqual(o.Select, catalog.Selection{}):
 		return usagef("what to compare cannot be selected with --archive: all that it holds is compared")
 	case o.archive == "":
-		if err := o.check(); err != nil {
+		if err := o.ends.check(); err != nil {
 			return err
 		}
+	}
+	if err := o.mapping(); err != nil {
+		return err
 	}
 	rep, err := g.openReport("verify")
 	if err != nil {
@@ -102,6 +122,24 @@ func runVerify(ctx context.Context, o *verifyFlags, g *globals, args []string) e
 	}
 	r, err := o.verify(ctx, g)
 	return rep.close(ctx, verifyReport(r, o.digests(r)), err)
+}
+
+// mapping settles what the target is expected to have: what a plan says, or what
+// the platforms' policy gives.
+func (o *verifyFlags) mapping() (err error) {
+	if err := o.policyFlags.check(); err != nil {
+		return err
+	}
+	if o.noPolicy {
+		return nil
+	}
+	if o.planFile != "" {
+		o.Plan, err = readPlan(o.planFile)
+		return err
+	}
+	o.Rules = &o.rules
+	o.SourcePlatform, o.TargetPlatform = platform.Name(o.sourcePlatform), platform.Name(o.targetPlatform)
+	return nil
 }
 
 func (o *verifyFlags) verify(ctx context.Context, g *globals) (r *verify.Report, err error) {

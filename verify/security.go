@@ -1,0 +1,435 @@
+package verify
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pghaul/pghaul/internal/pg"
+	"github.com/pghaul/pghaul/internal/pgddl"
+	"github.com/pghaul/pghaul/platform"
+)
+
+// security compares who may do what, as the catalogs of both ends have it: not
+// the text of statements, but owners, privileges and properties one by one.
+func (c *comparison) security(ctx context.Context) (int, error) {
+	s := &securityCheck{c: c, m: c.mapping, normal: &normalizer{versions: [2]pg.Version{c.ends[0].version, c.ends[1].version}, schemas: map[string]bool{}}}
+	g, ctx := errgroup.WithContext(ctx)
+	for i, e := range c.ends {
+		g.Go(func() (err error) {
+			s.ends[i], err = e.readAuthority(ctx)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return 0, err
+	}
+	for _, a := range s.ends {
+		for k := range a.objects {
+			if k.kind == "SCHEMA" {
+				s.normal.schemas[k.name] = true
+			}
+		}
+	}
+	s.objects()
+	s.defaults()
+	s.roles()
+	s.memberships()
+	slices.SortStableFunc(s.found, func(a, b Difference) int {
+		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Schema, b.Schema), strings.Compare(a.Name, b.Name))
+	})
+	c.differ(s.found...)
+	return s.compared, nil
+}
+
+// A securityCheck is the comparison of security under way.
+type securityCheck struct {
+	c        *comparison
+	m        *mapping
+	normal   *normalizer
+	ends     [2]*authority
+	compared int
+	found    []Difference
+}
+
+// facts are what an object has, by label, as reports show it: "owner",
+// "privileges of app", ...
+type facts map[string]string
+
+func (s *securityCheck) differ(d Difference) {
+	d.Level = LevelSecurity
+	s.found = append(s.found, d)
+}
+
+// compare reports the facts of an object that are not the same.
+func (s *securityCheck) compare(k entryKey, source, target facts, expected string) {
+	var lines [2][]string
+	all := maps.Clone(source)
+	maps.Copy(all, target)
+	for _, label := range slices.Sorted(maps.Keys(all)) {
+		a, b := source[label], target[label]
+		if a == b {
+			continue
+		}
+		for i, text := range []string{a, b} {
+			if text != "" {
+				lines[i] = append(lines[i], label+": "+text)
+			}
+		}
+	}
+	if len(lines[0])+len(lines[1]) > 0 {
+		s.differ(Difference{
+			Kind: k.kind, Schema: k.schema, Name: k.name, Status: Different, Expected: expected,
+			Source: strings.Join(lines[0], "\n"), Target: strings.Join(lines[1], "\n"),
+		})
+	}
+}
+
+// objects compares owners, privileges, policies and what else objects have.
+func (s *securityCheck) objects() {
+	sources := map[entryKey]*guarded{} // by their names at the target
+	for k, o := range s.ends[0].objects {
+		sources[s.mapped(k)] = o
+	}
+	all := maps.Clone(sources)
+	maps.Copy(all, s.ends[1].objects)
+	for k := range all {
+		source, target := sources[k], s.ends[1].objects[k]
+		switch {
+		case source == nil:
+			if s.c.opts.IgnoreExtra || s.c.mapping.own(k.kind, k.schema, k.name) != "" {
+				continue
+			}
+			if k.kind != "COLUMN" { // its table has no privileges of columns in the source
+				s.compared++
+				s.differ(Difference{Kind: k.kind, Schema: k.schema, Name: k.name, Status: MissingInSource, Target: s.facts(target, 1, nil).text()})
+				continue
+			}
+			source = &guarded{entryKey: k}
+		case target == nil && k.kind == "COLUMN":
+			target = &guarded{entryKey: k}
+		case target == nil:
+			if reason := s.m.skipped(source.kind, source.schema, source.name); reason != "" || s.facilities(source) {
+				continue
+			}
+			s.compared++
+			s.differ(Difference{
+				Kind: k.kind, Schema: k.schema, Name: k.name, Status: MissingInTarget, Source: s.facts(source, 0, nil).text(),
+			})
+			continue
+		}
+		s.compared++
+		var dropped []string
+		a, b := s.facts(source, 0, &dropped), s.facts(target, 1, nil)
+		expected := ""
+		if k == (entryKey{"SCHEMA", "", "public"}) && s.normal.crosses(15) {
+			expected = "since PostgreSQL 15 schema public belongs to the database's owner, and not everybody may create in it"
+		}
+		s.compare(k, a, b, expected)
+		if len(dropped) > 0 && maps.Equal(a, b) {
+			s.differ(Difference{
+				Kind: k.kind, Schema: k.schema, Name: k.name, Status: Different, Source: strings.Join(dropped, "\n"),
+				Expected: "privileges of roles that are left out at the target",
+			})
+		}
+	}
+}
+
+// facilities reports whether an object of the source is the platform's own.
+func (s *securityCheck) facilities(o *guarded) bool {
+	f := s.m.facts[0]
+	return f.OwnsSchema(o.schema) || o.kind == "SCHEMA" && f.OwnsSchema(o.name)
+}
+
+// mapped is what an object of the source is called at the target.
+func (s *securityCheck) mapped(k entryKey) entryKey {
+	if k.kind == "SCHEMA" {
+		k.name = s.m.schema(k.name)
+	}
+	k.schema = s.m.schema(k.schema)
+	return k
+}
+
+func (f facts) text() string {
+	lines := make([]string, 0, len(f))
+	for _, label := range slices.Sorted(maps.Keys(f)) {
+		lines = append(lines, label+": "+f[label])
+	}
+	return strings.Join(lines, "\n")
+}
+
+// facts puts an object into comparable terms, with the target's names of roles.
+// dropped gets what is left out with a role.
+func (s *securityCheck) facts(o *guarded, end int, dropped *[]string) facts {
+	out := facts{}
+	owner := o.owner
+	if end == 0 {
+		owner = s.m.owner(owner)
+	}
+	if owner != "" {
+		out["owner"] = owner
+	}
+	for name, value := range o.properties {
+		if name == "using" || name == "with check" {
+			if tokens, err := pgddl.Tokens(value); err == nil {
+				value = strings.TrimSpace(s.normal.words(value, tokens))
+			}
+		}
+		if value != "" {
+			out[name] = value
+		}
+	}
+	if o.kind == "POLICY" {
+		out["to"] = strings.Join(s.grantees(o.roles, end), ", ")
+	}
+	for grantee, text := range s.privileges(o, owner, end, dropped) {
+		out["privileges of "+grantee] = text
+	}
+	return out
+}
+
+// grantees are roles by their names at the target, without those that are left
+// out.
+func (s *securityCheck) grantees(roles []string, end int) []string {
+	var out []string
+	for _, r := range roles {
+		to, ok := r, true
+		if end == 0 {
+			to, ok = s.m.role(r)
+		}
+		if ok {
+			out = append(out, cmp.Or(to, "PUBLIC"))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// privileges are an object's by grantee: "SELECT, UPDATE with grant option by
+// app". The owner is called so: who that is is compared by itself.
+func (s *securityCheck) privileges(o *guarded, owner string, end int, dropped *[]string) map[string]string {
+	byGrantee := map[string][]string{}
+	for _, g := range o.grants {
+		if g.privilege == "MAINTAIN" && s.normal.crosses(17) {
+			continue // ALL of an older server has no such privilege
+		}
+		to, ok, grantor := g.grantee, true, g.grantor
+		if end == 0 {
+			to, ok = s.m.role(g.grantee)
+			grantor = s.m.owner(g.grantor)
+		}
+		text := g.privilege
+		if g.option {
+			text += " with grant option"
+		}
+		if !ok {
+			if dropped != nil {
+				*dropped = append(*dropped, "privileges of "+g.grantee+": "+text)
+			}
+			continue
+		}
+		if grantor != owner && o.kind != "COLUMN" {
+			text += " by " + grantor
+		}
+		switch {
+		case to == "":
+			to = "PUBLIC"
+		case to == owner:
+			to = "the owner"
+		}
+		byGrantee[to] = append(byGrantee[to], text)
+	}
+	out := map[string]string{}
+	for grantee, list := range byGrantee {
+		slices.Sort(list)
+		out[grantee] = strings.Join(slices.Compact(list), ", ")
+	}
+	return out
+}
+
+// defaults compares default privileges.
+func (s *securityCheck) defaults() {
+	var ends [2]map[entryKey]facts
+	for i, a := range s.ends {
+		ends[i] = map[entryKey]facts{}
+		for _, d := range a.defaults {
+			if s.m.facts[i].OwnsRole(d.owner) {
+				continue // the platform's, and not for the customer to give
+			}
+			role := d.owner
+			if i == 0 {
+				var ok bool
+				if role, ok = s.m.role(role); !ok {
+					continue
+				}
+			}
+			k := entryKey{d.kind, s.m.schema(d.schema), role + " for " + d.name}
+			ends[i][k] = facts{}
+			for grantee, text := range s.privileges(d, role, i, nil) {
+				ends[i][k]["privileges of "+grantee] = text
+			}
+		}
+	}
+	all := maps.Clone(ends[0])
+	maps.Copy(all, ends[1])
+	for k := range all {
+		a, inSource := ends[0][k]
+		b, inTarget := ends[1][k]
+		if inSource || !s.c.opts.IgnoreExtra {
+			s.compared++
+			if inSource && inTarget {
+				s.compare(k, a, b, "")
+			} else {
+				s.differ(Difference{Kind: k.kind, Schema: k.schema, Name: k.name, Status: status(inSource, inTarget), Source: a.text(), Target: b.text()})
+			}
+		}
+	}
+}
+
+// attributes are a role's as facts.
+func attributes(r *platform.Role) facts {
+	f := facts{}
+	for name, has := range map[string]bool{
+		"superuser": r.Superuser, "inherit": r.Inherit, "createrole": r.CreateRole, "createdb": r.CreateDB,
+		"login": r.Login, "replication": r.Replication, "bypassrls": r.BypassRLS,
+	} {
+		if has {
+			f[name] = "yes"
+		}
+	}
+	if r.ConnLimit != -1 {
+		f["connection limit"] = fmt.Sprint(r.ConnLimit)
+	}
+	if r.ValidUntil != "" {
+		f["valid until"] = r.ValidUntil
+	}
+	for _, l := range r.Labels {
+		f["security label of "+l.Provider] = l.Label
+	}
+	return f
+}
+
+// roles compares the attributes of roles: those of the plan, or those that
+// objects, privileges and policies of the source name.
+func (s *securityCheck) roles() {
+	target := map[string]*platform.Role{}
+	for i := range s.m.facts[1].Roles {
+		r := &s.m.facts[1].Roles[i]
+		target[r.Name] = r
+	}
+	check := func(name string, want *platform.Role, expected string) {
+		s.compared++
+		k := entryKey{kind: "ROLE", name: name}
+		if have := target[name]; have != nil {
+			s.compare(k, attributes(want), attributes(have), expected)
+			return
+		}
+		s.differ(Difference{Kind: k.kind, Name: name, Status: MissingInTarget, Source: attributes(want).text(), Expected: expected})
+	}
+	if plan := s.m.plan; plan != nil {
+		for i := range plan.Roles {
+			it := &plan.Roles[i]
+			switch {
+			case it.To == "" && !s.m.facts[0].OwnsRole(it.From):
+				s.compared++
+				s.differ(Difference{Kind: "ROLE", Name: it.From, Status: MissingInTarget, Source: attributes(&it.Role).text(), Expected: cmp.Or(it.Reason, "the plan leaves it out")})
+			case it.To == "" || s.m.facts[1].OwnsRole(it.To):
+			case it.Exists:
+				check(it.To, &it.Role, "the target had the role before")
+			default:
+				check(it.To, &it.Role, "")
+			}
+		}
+		return
+	}
+	for i := range s.m.facts[0].Roles {
+		r := &s.m.facts[0].Roles[i]
+		if s.uses(r.Name) {
+			check(r.Name, r, "")
+		}
+	}
+}
+
+// uses reports whether a role of the source matters to its database.
+func (s *securityCheck) uses(role string) bool {
+	return s.ends[0].roles[role] && !s.m.facts[0].OwnsRole(role)
+}
+
+// A membership is that of a role in another, whoever granted it.
+type membership struct{ member, role string }
+
+// memberships compares who is a member of what.
+func (s *securityCheck) memberships() {
+	options := func(list []platform.Membership) map[membership]facts {
+		out := map[membership]facts{}
+		for _, m := range list {
+			k := membership{m.Member, m.Role}
+			if out[k] == nil {
+				out[k] = facts{"member": "yes"}
+			}
+			for name, has := range map[string]bool{"admin": m.Admin, "inherit": m.Inherit, "set": m.Set} {
+				if has && (name == "admin" || !s.normal.crosses(16)) {
+					out[k][name] = "yes"
+				}
+			}
+		}
+		return out
+	}
+	source, target := options(s.wanted()), options(s.m.facts[1].Memberships)
+	for k, want := range source {
+		s.compared++
+		name := k.member + " in " + k.role
+		if have := target[k]; have != nil {
+			s.compare(entryKey{kind: "MEMBERSHIP", name: name}, want, have, "")
+		} else {
+			s.differ(Difference{Kind: "MEMBERSHIP", Name: name, Status: MissingInTarget, Source: want.text()})
+		}
+	}
+	used := map[string]bool{}
+	for k := range source {
+		used[k.member], used[k.role] = true, true
+	}
+	for r := range s.ends[0].roles {
+		if to, ok := s.m.role(r); ok {
+			used[to] = true
+		}
+	}
+	for k, have := range target {
+		if source[k] != nil || !used[k.member] || !used[k.role] || s.c.opts.IgnoreExtra {
+			continue
+		}
+		d := Difference{Kind: "MEMBERSHIP", Name: k.member + " in " + k.role, Status: MissingInSource, Target: have.text()}
+		switch f := s.m.facts[1]; {
+		case k.member == f.User.Name:
+			d.Expected = "who creates a role or gives objects to it is a member of it"
+		case f.OwnsRole(k.role) || f.OwnsRole(k.member):
+			d.Expected = "the target's platform made it"
+		}
+		s.compared++
+		s.differ(d)
+	}
+}
+
+// wanted are the memberships that the target should have, by its names.
+func (s *securityCheck) wanted() []platform.Membership {
+	var out []platform.Membership
+	if plan := s.m.plan; plan != nil {
+		for _, it := range plan.Memberships {
+			if it.Verdict != platform.Skip && it.Verdict != platform.Block {
+				out = append(out, it.Membership)
+			}
+		}
+		return out
+	}
+	for _, m := range s.m.facts[0].Memberships {
+		if s.uses(m.Member) && (s.uses(m.Role) || s.m.facts[0].OwnsRole(m.Role)) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
