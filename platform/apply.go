@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/internal/quote"
 )
 
 // Apply returns the entries to restore: those of the plan's source without what
@@ -21,6 +22,8 @@ import (
 // the entries. Privileges and comments of the source's database are about the
 // target's own database then, and their tag is no longer one that is only
 // restored together with the database.
+//
+// Plan.Grants become ACL entries with dump IDs behind all others.
 //
 // A plan that blocks cannot be applied.
 func (p *Plan) Apply(entries []archive.Entry) ([]archive.Entry, error) {
@@ -46,6 +49,17 @@ func (p *Plan) Apply(entries []archive.Entry) ([]archive.Entry, error) {
 		if it := items[entries[i].ID]; it.Verdict != Skip {
 			out = append(out, p.apply(entries[i], it, instead))
 		}
+	}
+	next := 0
+	for i := range entries {
+		next = max(next, entries[i].ID)
+	}
+	for _, g := range p.Grants {
+		next++
+		out = append(out, archive.Entry{
+			ID: next, Kind: "ACL", Section: archive.SectionNone, Tag: "ALL IN SCHEMA " + quote.Ident(g.Schema) + " TO " + quote.Ident(g.Role),
+			Namespace: g.Schema, Owner: g.Owner, Create: g.SQL,
+		})
 	}
 	return out, nil
 }

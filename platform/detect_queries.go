@@ -54,7 +54,7 @@ func (f *Facts) databaseQuery(major int, seen *signs) query {
 	sql := `SELECT pg_catalog.current_setting('server_version_num')::int, d.datname::text, CURRENT_USER::text,
   pg_catalog.pg_get_userbyid(d.datdba)::text, d.datacl::text[], pg_catalog.pg_encoding_to_char(d.encoding)::text,
   ` + provider + `::text, d.datcollate::text, d.datctype::text, ` + locale + `::text,
-  pg_catalog.pg_database_size(d.oid),
+  CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) ELSE -1 END,
   CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()::text ELSE pg_catalog.pg_current_wal_lsn()::text END,
   pg_catalog.now(),
   pg_catalog.has_database_privilege(d.oid, 'CREATE'),

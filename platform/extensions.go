@@ -264,6 +264,7 @@ func (p *planner) extensionEntry(e *archive.Entry, it *ExtensionItem, hanging []
 	case Warn:
 		item.Warnings = append(item.Warnings, it.Warnings...)
 		item.Verdict = Warn
+	case Keep, Map, Rewrite:
 	}
 	def, err := pgddl.ParseExtension(e.Create)
 	if err != nil {

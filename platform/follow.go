@@ -92,7 +92,7 @@ func (p *Plan) Follow(file *Plan) (*Plan, error) {
 			return nil, err
 		}
 	}
-	out.CronScript = file.CronScript
+	out.CronScript, out.Grants = file.CronScript, file.Grants
 	if err := out.consistent(); err != nil {
 		return nil, err
 	}

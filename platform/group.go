@@ -43,7 +43,7 @@ func (p *Plan) Groups() []Group {
 		groups[i].Names = append(groups[i].Names, name)
 	}
 	p.each(func(v Verdict, name, reason string, warnings []string) {
-		if v != Keep && !(v == Warn && reason == "") {
+		if v != Keep && (v != Warn || reason != "") {
 			add(v, reason, name)
 		}
 		for _, w := range warnings {

@@ -35,6 +35,9 @@ func (p *planner) ofMember(e *archive.Entry, it *Item) bool {
 		it.set(Skip, "belongs to extension %s, which is skipped", x.Name)
 	case x.Verdict == Block:
 		it.set(Skip, "belongs to extension %s, which cannot be created", x.Name)
+	case e.Kind == "TABLE DATA" && !p.super && p.ownedBySystem(x.Name) && !p.in.Target.memberOf(p.in.Target.User.Name, "pg_write_all_data"):
+		it.set(Skip, "%q may not write to what belongs to extension %s at the target", p.in.Target.User.Name, x.Name)
+		it.Warnings = append(it.Warnings, "rows that were added to "+e.Namespace+"."+e.Tag+" stay behind")
 	case e.Kind != "ACL":
 		return false
 	case !p.super && p.ownedBySystem(x.Name):

@@ -1,8 +1,13 @@
 package platform
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
+
+	"github.com/pghaul/pghaul/internal/quote"
 )
 
 // planMemberships decides about every row of the source's pg_auth_members, and
@@ -47,7 +52,7 @@ func (p *planner) planMembership(m Membership) MembershipItem {
 		return skip("the server's own note of who created the role")
 	case p.in.Rules.NoRoles:
 		return skip("--no-roles")
-	case m.Role == p.in.Source.Privileged && !(p.kept(m.Role) && p.mayGrant(m.Role)):
+	case m.Role == p.in.Source.Privileged && (!p.kept(m.Role) || !p.mayGrant(m.Role)):
 		if p.isAdmin(m.Member) {
 			return skip("belongs to the source's admin")
 		}
@@ -71,6 +76,9 @@ func (p *planner) planMembership(m Membership) MembershipItem {
 			it.Verdict, it.Reason = Keep, "the target has it already"
 		} else if member.To == me {
 			return skip("belongs to the source's admin")
+		} else if m.Role == "pg_read_all_data" && p.in.Rules.ReadAllData && !p.mayGrant(role.To) {
+			p.readers = append(p.readers, member.To)
+			return skip("by --read-all-data %q gets SELECT on all that comes instead", member.To)
 		} else if !p.mayGrant(role.To) {
 			return skip("%q may not grant %s: privileges are missing at the target that %q has at the source", me, role.To, m.Member)
 		}
@@ -154,4 +162,44 @@ func inOrder(items []MembershipItem) []MembershipItem {
 		rest = later
 	}
 	return out
+}
+
+// planReaders grants what members of pg_read_all_data can read, schema by schema.
+func (p *planner) planReaders() {
+	if len(p.readers) == 0 {
+		return
+	}
+	owners := map[string][]string{} // of the relations of a schema
+	for i := range p.plan.Items {
+		it := &p.plan.Items[i]
+		switch it.Kind {
+		case "TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "SEQUENCE", "SCHEMA":
+			schema := it.Schema
+			if it.Kind == "SCHEMA" {
+				schema = it.Name
+			}
+			if it.Verdict == Skip {
+				continue
+			}
+			owner := cmp.Or(it.Owner, p.in.Target.User.Name)
+			if !slices.Contains(owners[schema], owner) {
+				owners[schema] = append(owners[schema], owner)
+			}
+		}
+	}
+	for _, schema := range slices.Sorted(maps.Keys(owners)) {
+		for _, role := range slices.Compact(slices.Sorted(slices.Values(p.readers))) {
+			name, to := quote.Ident(schema), quote.Ident(role)
+			var b strings.Builder
+			fmt.Fprintf(&b, "GRANT USAGE ON SCHEMA %s TO %s;\n", name, to)
+			fmt.Fprintf(&b, "GRANT SELECT ON ALL TABLES IN SCHEMA %s TO %s;\n", name, to)
+			fmt.Fprintf(&b, "GRANT SELECT ON ALL SEQUENCES IN SCHEMA %s TO %s;\n", name, to)
+			for _, o := range owners[schema] {
+				for _, kind := range []string{"TABLES", "SEQUENCES"} {
+					fmt.Fprintf(&b, "ALTER DEFAULT PRIVILEGES FOR ROLE %s IN SCHEMA %s GRANT SELECT ON %s TO %s;\n", quote.Ident(o), name, kind, to)
+				}
+			}
+			p.plan.Grants = append(p.plan.Grants, Grant{Role: role, Schema: schema, Owner: owners[schema][0], SQL: b.String()})
+		}
+	}
 }

@@ -51,6 +51,12 @@ func listing(p *Plan) string {
 		x := &p.Extensions[i]
 		line(x.Verdict, "extension "+x.Name, x.Reason+" "+strings.Join(x.Dependents, ", "), x.Warnings)
 	}
+	for _, g := range p.Grants {
+		line("grant", g.Role+" in "+g.Schema, "", nil)
+		for l := range strings.Lines(g.SQL) {
+			b.WriteString("          | " + l)
+		}
+	}
 	for _, d := range p.Drops {
 		line("drop", d.SQL, "", nil)
 	}

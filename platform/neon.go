@@ -30,12 +30,12 @@ func neon() *service {
 			return "neon_superuser"
 		},
 		direct: func(host string) (string, bool) {
-			first, rest, _ := strings.Cut(host, ".")
-			endpoint, pooled := strings.CutSuffix(first, "-pooler")
+			name, _, _ := strings.Cut(host, ".")
+			endpoint, pooled := strings.CutSuffix(name, "-pooler")
 			if !pooled || !strings.HasPrefix(endpoint, "ep-") {
 				return host, false
 			}
-			return endpoint + "." + rest, true
+			return endpoint + strings.TrimPrefix(host, name), true
 		},
 
 		system: []string{"cloud_admin", "zenith_admin"},

@@ -28,6 +28,7 @@ type planner struct {
 	roles map[string]*RoleItem // by their names at the source
 	// unwanted are the extensions that the rules leave out, and why.
 	unwanted map[string]string
+	readers  []string // who is to read all data without being a member of pg_read_all_data
 	bodies   *regexp.Regexp
 	locales  map[string]bool // that the target has, as normalLocale writes them
 	// used are the source's roles that something which goes over names.
@@ -82,6 +83,7 @@ func NewPlan(in Input) (*Plan, error) {
 	}
 	p.followSkipped()
 	p.dropRepeated()
+	p.planReaders()
 	p.planMissingRoles()
 	p.planLocale()
 	p.planCollisions()

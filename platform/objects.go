@@ -24,6 +24,9 @@ func (p *planner) planEntry(e *archive.Entry, it *Item) {
 		return
 	case "DATABASE", "DATABASE PROPERTIES":
 		it.set(Skip, "the target's database %q is used, with the settings of the plan", p.in.Target.Database)
+		if e.Kind == "DATABASE PROPERTIES" && strings.Contains(e.Create, "CONNECTION LIMIT") {
+			it.warn("the limit of connections to the database is not carried over: ALTER DATABASE … CONNECTION LIMIT")
+		}
 		return
 	case "ACL", "ACL LANGUAGE":
 		p.planACL(e, it)
@@ -307,7 +310,7 @@ func (p *planner) planPublication(e *archive.Entry, it *Item) {
 
 func (p *planner) planSubscription(it *Item) {
 	switch {
-	case !p.in.Rules.Subscriptions && !(p.super && p.src.name == Plain && p.dst.name == Plain):
+	case !p.in.Rules.Subscriptions && (!p.super || p.src.name != Plain || p.dst.name != Plain):
 		it.set(Skip, "subscriptions are not carried over: a second one would take the changes of the first")
 		it.warn("--subscriptions creates it, disabled and not connected")
 	case !p.super && p.in.Target.Version < 160000 && !p.dst.subscriptions:

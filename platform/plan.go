@@ -35,6 +35,10 @@ type Rules struct {
 	// NoPublicCreate does not give PUBLIC back its right to create in schema
 	// public where the source (14 and older) has it and the target would not.
 	NoPublicCreate bool `yaml:"no_public_create,omitempty" json:"no_public_create,omitempty"`
+	// ReadAllData gives members of pg_read_all_data, which cannot be granted on
+	// every platform, SELECT on all tables and sequences of the schemas that come,
+	// and on those that their owners create later.
+	ReadAllData bool `yaml:"read_all_data,omitempty" json:"read_all_data,omitempty"`
 	// Collision says what to do where the target has objects already.
 	Collision Collision `yaml:"collision,omitempty" json:"collision,omitempty"`
 }
@@ -67,6 +71,8 @@ type Plan struct {
 	Drops []Drop `yaml:"drops,omitempty" json:"drops,omitempty"`
 	// Items has one for each entry of the source.
 	Items []Item `yaml:"items" json:"items"`
+	// Grants are privileges that no entry of the source has.
+	Grants []Grant `yaml:"grants,omitempty" json:"grants,omitempty"`
 	// Notes are about the whole.
 	Notes []Note `yaml:"notes,omitempty" json:"notes,omitempty"`
 	// CronScript schedules the jobs of pg_cron again, for the operator to run.
@@ -76,6 +82,14 @@ type Plan struct {
 	// make something others cannot do without. A plan that was read has neither.
 	needs map[int][]int
 	made  map[int]bool
+}
+
+// A Grant stands for a membership that the target cannot have.
+type Grant struct {
+	Role   string `yaml:"role" json:"role"` // who gets it
+	Schema string `yaml:"schema" json:"schema"`
+	Owner  string `yaml:"owner" json:"owner"` // of the schema
+	SQL    string `yaml:"sql" json:"sql"`     // several statements
 }
 
 // A Note is something to know that belongs to no single item.

@@ -77,6 +77,9 @@ func (p *planner) planWhole() {
 	if target.Version/10000 < source.Version/10000 {
 		p.note(Warn, "the target is PostgreSQL %d, older than the source's %d: definitions that it does not know will fail", target.Version/10000, source.Version/10000)
 	}
+	if len(p.in.Rules.Schemas) > 0 {
+		p.note(Block, "schemas keep their names on the way, since functions' bodies and views may name them: ALTER SCHEMA … RENAME TO before or after, and leave schemas out of the rules")
+	}
 	p.planDatabase()
 	if source.Version >= 150000 && target.Version > 0 && target.PublicCreate && !source.PublicCreate && source.User.Name != "" {
 		p.note(Warn, "everybody may create objects in schema public at the target, and not at the source: REVOKE CREATE ON SCHEMA public FROM PUBLIC")
@@ -123,11 +126,10 @@ func (p *planner) planCron() {
 			jobs = append(jobs, j)
 		}
 	}
-	others := len(p.in.Source.CronJobs) - len(jobs)
+	if n := len(p.in.Source.CronJobs) - len(jobs); n > 0 {
+		p.note(Warn, "jobs of pg_cron for other databases stay behind: %d", n)
+	}
 	if len(jobs) == 0 {
-		if others > 0 {
-			p.note(Warn, "%d jobs of pg_cron are for other databases and stay behind", others)
-		}
 		return
 	}
 	var b strings.Builder
@@ -148,7 +150,7 @@ func (p *planner) planCron() {
 			quote.Literal(j.Command), quote.Literal(p.in.Target.Database), quote.Literal(user), j.Active)
 	}
 	p.plan.CronScript = b.String()
-	text := fmt.Sprintf("%d jobs of pg_cron are not scheduled at the target: the plan has a script that does", len(jobs))
+	text := fmt.Sprintf("jobs of pg_cron that are not scheduled at the target: %d; the plan has a script that does", len(jobs))
 	if p.dst.cron != "" {
 		text += "; " + p.dst.cron
 	}

@@ -1,7 +1,6 @@
 package platform
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -108,7 +107,7 @@ func empty(value any) bool {
 
 // block writes the fields of a list's item each on a line of its own, and text
 // of several lines as it is.
-func block(w *bufio.Writer, fields []field) {
+func block(w *strings.Builder, fields []field) {
 	lead := "  - "
 	for _, f := range fields {
 		if empty(f.value) {
@@ -172,15 +171,15 @@ func roleFields(r Role, withName bool) []field {
 
 // WriteYAML writes the plan for people to read and to edit.
 func (p *Plan) WriteYAML(w io.Writer) error {
-	b := bufio.NewWriter(w)
+	b := &strings.Builder{}
 	b.WriteString(planHead)
 	fmt.Fprintf(b, "version: %d\n", p.Version)
 	p.Source.write(b, "source")
 	p.Target.write(b, "target")
 	p.Rules.write(b)
 	fmt.Fprintf(b, "estimate: {bytes: %d, seconds: %d}\n", p.Estimate.Bytes, p.Estimate.Seconds)
-	for _, n := range p.Notes {
-		b.WriteString(section("notes", n == p.Notes[0]))
+	for i, n := range p.Notes {
+		b.WriteString(section("notes", i == 0))
 		b.WriteString("  - " + flow([]field{{"verdict", n.Verdict}, {"text", n.Text}}) + "\n")
 	}
 	list(b, "roles", len(p.Roles), func(i int) ([]field, bool) {
@@ -230,6 +229,11 @@ func (p *Plan) WriteYAML(w io.Writer) error {
 		d := &p.Drops[i]
 		return []field{{"object", []field{{"kind", d.Object.Kind}, {"schema", d.Object.Schema}, {"name", d.Object.Name}}}, {"sql", strings.TrimSuffix(d.SQL, "\n")}}, true
 	})
+	for i := range p.Grants {
+		g := &p.Grants[i]
+		b.WriteString(section("grants", i == 0))
+		block(b, []field{{"role", g.Role}, {"schema", g.Schema}, {"owner", g.Owner}, {"sql", g.SQL}})
+	}
 	list(b, "items", len(p.Items), func(i int) ([]field, bool) {
 		it := &p.Items[i]
 		f := []field{{"kind", it.Kind}, {"schema", it.Schema}, {"name", it.Name}, {"verdict", it.Verdict}}
@@ -250,7 +254,7 @@ func (p *Plan) WriteYAML(w io.Writer) error {
 			b.WriteString(scalar(p.CronScript) + "\n")
 		}
 	}
-	if err := b.Flush(); err != nil {
+	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("write the plan: %w", err)
 	}
 	return nil
@@ -265,7 +269,7 @@ func section(name string, first bool) string {
 
 // list writes a section; item returns the fields of one and whether they go on
 // one line.
-func list(b *bufio.Writer, name string, n int, item func(int) (fields []field, short bool)) {
+func list(b *strings.Builder, name string, n int, item func(int) (fields []field, short bool)) {
 	if n == 0 {
 		b.WriteString(name + ": []\n")
 		return
@@ -280,7 +284,7 @@ func list(b *bufio.Writer, name string, n int, item func(int) (fields []field, s
 	}
 }
 
-func (f *Facts) write(b *bufio.Writer, name string) {
+func (f *Facts) write(b *strings.Builder, name string) {
 	b.WriteString(name + ":\n")
 	for _, x := range []field{
 		{"platform", string(f.Platform)},
@@ -303,7 +307,7 @@ func (f *Facts) write(b *bufio.Writer, name string) {
 	}
 }
 
-func (r *Rules) write(b *bufio.Writer) {
+func (r *Rules) write(b *strings.Builder) {
 	pairs := func(m map[string]string) (out []field) {
 		for _, k := range sortedKeys(m) {
 			out = append(out, field{scalar(k), m[k]})

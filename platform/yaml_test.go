@@ -34,6 +34,7 @@ func TestYAMLKeepsText(t *testing.T) {
 		p.Settings = append(p.Settings, SettingItem{Setting: Setting{Role: s, Name: "n", Value: s}, Verdict: Skip, Reason: s})
 		p.Extensions = append(p.Extensions, ExtensionItem{Name: s, Schema: s, Source: s, Verdict: Warn, Warnings: []string{"w" + s}})
 		p.Rules.Roles["k"+s] = "v" + s
+		p.Grants = append(p.Grants, Grant{Role: s, Schema: "s" + s, Owner: s, SQL: "a" + s})
 		p.Notes = append(p.Notes, Note{Warn, s})
 		p.Drops = append(p.Drops, Drop{Object: Object{"table", s, s}, SQL: "DROP " + s})
 	}
