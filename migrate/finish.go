@@ -28,7 +28,7 @@ func (m *migration) verify(ctx context.Context) error {
 }
 
 func (m *migration) compare(ctx context.Context, tables []archive.TableData) (*verify.Report, error) {
-	rep, err := verify.Recorded(ctx, m.journal.Target(), tables, m.live.Manifest().Source, verify.Options{
+	rep, err := verify.Recorded(ctx, m.journal.Target(), tables, m.live.from(), verify.Options{
 		Jobs: m.opts.Jobs, Levels: []verify.Level{verify.LevelDigest}, IgnoreExtra: true, Logger: m.opts.Logger, Progress: m.opts.Progress,
 	})
 	if err != nil {
@@ -193,7 +193,7 @@ func undo(ctx context.Context, j *restore.TargetJournal, phases []Phase) (*Rollb
 
 // ended reads where the source stands now.
 func (m *migration) ended(ctx context.Context) {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || m.archive != nil {
 		return
 	}
 	f, err := facts(ctx, "source", m.source, m.opts.SourcePlatform)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/dump"
 )
 
@@ -24,7 +25,7 @@ func keep(l *dump.Live) *live {
 	return k
 }
 
-// release ends the snapshot. It returns the error by which it was lost before.
+// release implements moved.
 func (k *live) release() error {
 	k.once.Do(func() {
 		k.stop()
@@ -34,7 +35,12 @@ func (k *live) release() error {
 	return k.err
 }
 
-// watch returns a context that ends when the snapshot is lost.
+var _ moved = (*live)(nil)
+
+// from implements moved.
+func (k *live) from() archive.Source { return k.Manifest().Source }
+
+// watch implements moved.
 func (k *live) watch(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})

@@ -21,7 +21,10 @@ import (
 // NewPlan reads both ends and says what a migration would do. It changes
 // nothing.
 func NewPlan(ctx context.Context, source, target *pgx.ConnConfig, opts Options) (*platform.Plan, error) {
-	m := newMigration(source, target, opts)
+	return newMigration(source, target, opts).planOnly(ctx)
+}
+
+func (m *migration) planOnly(ctx context.Context) (*platform.Plan, error) {
 	defer m.close()
 	if err := m.open(ctx); err != nil {
 		return nil, err
@@ -36,15 +39,18 @@ func NewPlan(ctx context.Context, source, target *pgx.ConnConfig, opts Options) 
 // the plan has something to decide first. With KeepGoing failed steps are in
 // the Report, and so are rows that differ.
 func Run(ctx context.Context, source, target *pgx.ConnConfig, opts Options) (*Report, error) {
+	return newMigration(source, target, opts).do(ctx)
+}
+
+func (m *migration) do(ctx context.Context) (*Report, error) {
 	began := time.Now()
-	m := newMigration(source, target, opts)
 	m.running = true
 	defer m.close()
 	if err := m.open(ctx); err != nil {
 		return nil, err
 	}
-	if opts.Planned != nil {
-		if err := opts.Planned(m.plan); err != nil {
+	if m.opts.Planned != nil {
+		if err := m.opts.Planned(m.plan); err != nil {
 			return nil, err
 		}
 	}
@@ -77,7 +83,8 @@ type migration struct {
 	source, target *pgx.ConnConfig
 	opts           Options
 	log            *slog.Logger
-	live           *live
+	archive        restore.Source // in the place of a live source; nil for none
+	live           moved
 	lost           error // by which the snapshot was lost
 	plan           *platform.Plan
 	report         *Report
@@ -106,9 +113,12 @@ func (m *migration) close() {
 
 // open takes the snapshot of the source, reads both ends and makes the plan.
 func (m *migration) open(ctx context.Context) error {
-	m.source, m.target = m.direct("source", m.source, m.opts.SourcePlatform), m.direct("target", m.target, m.opts.TargetPlatform)
-	if same(m.source, m.target) {
-		return errors.New("source and target are the same database")
+	m.target = m.direct("target", m.target, m.opts.TargetPlatform)
+	if m.archive == nil {
+		m.source = m.direct("source", m.source, m.opts.SourcePlatform)
+		if same(m.source, m.target) {
+			return errors.New("source and target are the same database")
+		}
 	}
 	target, err := facts(ctx, "target", m.target, m.opts.TargetPlatform)
 	if err != nil {
@@ -117,18 +127,12 @@ func (m *migration) open(ctx context.Context) error {
 	if err := m.continues(ctx, target); err != nil {
 		return err
 	}
-	opened, err := dump.Open(ctx, m.source, dump.Options{
-		Jobs: m.opts.Jobs, Select: m.opts.Select, Tool: m.opts.Tool, Logger: m.opts.Logger, Progress: m.opts.Progress,
-	})
-	if err != nil {
-		return fmt.Errorf("source: %w", err)
-	}
-	m.live = keep(opened)
-	source, err := facts(ctx, "source", m.source, m.opts.SourcePlatform)
+	source, err := m.openSource(ctx)
 	if err != nil {
 		return err
 	}
-	m.report.Changes.Snapshot = Moment{LSN: m.live.Manifest().Source.LSN, Time: m.live.Manifest().Source.Started}
+	from := m.live.from()
+	m.report.Changes.Snapshot = Moment{LSN: from.LSN, Time: from.Started}
 	m.changes = source.Changes
 	m.report.Source, m.report.Target = endOf(source), endOf(target)
 	m.to, m.me = target, target.User.Name
@@ -141,6 +145,24 @@ func (m *migration) open(ctx context.Context) error {
 		m.plan, err = m.plan.Follow(m.opts.Plan)
 	}
 	return err
+}
+
+// openSource takes the snapshot of a live source, or opens an archive, and
+// returns what the source is.
+func (m *migration) openSource(ctx context.Context) (*platform.Facts, error) {
+	if m.archive != nil {
+		var source *platform.Facts
+		m.live, source = openStored(m.archive, m.opts.SourcePlatform)
+		return source, nil
+	}
+	opened, err := dump.Open(ctx, m.source, dump.Options{
+		Jobs: m.opts.Jobs, Select: m.opts.Select, Tool: m.opts.Tool, Logger: m.opts.Logger, Progress: m.opts.Progress,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("source: %w", err)
+	}
+	m.live = keep(opened)
+	return facts(ctx, "source", m.source, m.opts.SourcePlatform)
 }
 
 // continues looks for the journal of an earlier run. What that has made is not

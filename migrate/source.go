@@ -7,14 +7,28 @@ import (
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/copyproto"
-	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/restore"
 )
 
-// A source is a live database as the plan has it. It sums up the rows of each
+// A moved database is what is migrated: a live one under a snapshot, or an
+// archive.
+type moved interface {
+	restore.Source
+	// Columns are those of the rows of a TABLE DATA entry, in their order.
+	Columns(e *archive.Entry) ([]string, error)
+	// from is the database that the rows are of.
+	from() archive.Source
+	// watch returns a context that ends when the snapshot is lost.
+	watch(ctx context.Context) (context.Context, context.CancelFunc)
+	// release lets the snapshot go, and returns the error by which it was lost
+	// before.
+	release() error
+}
+
+// A source is what is migrated as the plan has it. It sums up the rows of each
 // table as they pass by.
 type source struct {
-	*dump.Live
+	moved
 	entries []archive.Entry
 
 	mu      sync.Mutex
@@ -26,8 +40,8 @@ type part struct{ entry, number int }
 
 var _ restore.Source = (*source)(nil)
 
-func newSource(live *dump.Live, entries []archive.Entry) *source {
-	return &source{Live: live, entries: entries, digests: make(map[part]copyproto.Digest)}
+func newSource(live moved, entries []archive.Entry) *source {
+	return &source{moved: live, entries: entries, digests: make(map[part]copyproto.Digest)}
 }
 
 // Entries implements restore.Source.
@@ -35,7 +49,7 @@ func (s *source) Entries() []archive.Entry { return s.entries }
 
 // Data implements restore.Source.
 func (s *source) Data(ctx context.Context, e *archive.Entry, p archive.Part) (copyproto.Source, error) {
-	rows, err := s.Live.Data(ctx, e, p)
+	rows, err := s.moved.Data(ctx, e, p)
 	if err != nil {
 		return nil, err
 	}

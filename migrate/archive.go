@@ -1,0 +1,128 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/internal/pgddl"
+	"github.com/pghaul/pghaul/platform"
+	"github.com/pghaul/pghaul/restore"
+)
+
+// PlanArchive is NewPlan with an archive in the place of the source. What the
+// archive does not tell of the source is not asked: an archive of pg_dump knows
+// roles by their names only.
+func PlanArchive(ctx context.Context, source restore.Source, target *pgx.ConnConfig, opts Options) (*platform.Plan, error) {
+	return fromArchive(source, target, opts).planOnly(ctx)
+}
+
+// RunArchive is Run with an archive in the place of the source. All entries of
+// source are restored: Options.Select is not looked at.
+func RunArchive(ctx context.Context, source restore.Source, target *pgx.ConnConfig, opts Options) (*Report, error) {
+	return fromArchive(source, target, opts).do(ctx)
+}
+
+func fromArchive(source restore.Source, target *pgx.ConnConfig, opts Options) *migration {
+	m := newMigration(nil, target, opts)
+	m.archive = source
+	return m
+}
+
+// stored is an archive as something that is moved.
+type stored struct {
+	restore.Source
+	origin  archive.Source
+	columns map[int][]string // by dump ID, where the manifest tells
+}
+
+var _ moved = (*stored)(nil)
+
+// openStored reads what an archive is and tells of the database it was made of.
+func openStored(source restore.Source, as platform.Name) (*stored, *platform.Facts) {
+	s := &stored{Source: source, columns: map[int][]string{}}
+	h, manifest := source.Header(), source.Manifest()
+	f := platform.FromArchive(h, manifest, source.Entries())
+	if as != "" {
+		f.Platform = as
+	}
+	if manifest == nil {
+		s.origin = archive.Source{
+			Database: h.Database, ServerVersion: f.Version, Encoding: encoding(source.Entries()), Started: h.Created,
+		}
+		return s, f
+	}
+	s.origin = manifest.Source
+	for i := range manifest.Tables {
+		s.columns[manifest.Tables[i].Entry] = manifest.Tables[i].Columns
+	}
+	return s, f
+}
+
+// encoding is the one an archive says its rows are in, "" if it does not.
+func encoding(entries []archive.Entry) string {
+	i := slices.IndexFunc(entries, func(e archive.Entry) bool { return e.Kind == "ENCODING" })
+	if i < 0 {
+		return ""
+	}
+	tokens, err := pgddl.Tokens(entries[i].Create)
+	if err != nil {
+		return ""
+	}
+	for _, t := range tokens {
+		if t.Kind == pgddl.String {
+			return t.Value
+		}
+	}
+	return ""
+}
+
+// from implements moved.
+func (s *stored) from() archive.Source { return s.origin }
+
+// Columns implements moved.
+func (s *stored) Columns(e *archive.Entry) ([]string, error) {
+	if list, ok := s.columns[e.ID]; ok {
+		return list, nil
+	}
+	list, err := copyColumns(e.Copy)
+	if err != nil {
+		return nil, fmt.Errorf("columns of %s.%s: %w", e.Namespace, e.Tag, err)
+	}
+	return list, nil
+}
+
+// copyColumns reads the columns of "COPY schema.table (a, b) FROM stdin;".
+func copyColumns(sql string) (columns []string, err error) {
+	tokens, err := pgddl.Tokens(sql)
+	if err != nil {
+		return nil, err
+	}
+	open := slices.IndexFunc(tokens, func(t pgddl.Token) bool { return t.Kind == pgddl.Punct && t.Value == "(" })
+	if open < 0 {
+		return nil, nil // a table without columns
+	}
+	for _, t := range tokens[open+1:] {
+		switch {
+		case t.Kind == pgddl.Word || t.Kind == pgddl.Quoted:
+			columns = append(columns, t.Value)
+		case t.Kind == pgddl.Punct && t.Value == ",":
+		case t.Kind == pgddl.Punct && t.Value == ")":
+			return columns, nil
+		default:
+			return nil, fmt.Errorf("unknown form of COPY: %.100q", sql)
+		}
+	}
+	return nil, fmt.Errorf("unknown form of COPY: %.100q", sql)
+}
+
+// watch implements moved.
+func (s *stored) watch(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithCancel(ctx)
+}
+
+// release implements moved. The caller closes the archive.
+func (s *stored) release() error { return nil }
