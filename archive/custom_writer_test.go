@@ -43,7 +43,14 @@ func fillCustom(tb testing.TB, c *archive.CustomWriter) {
 	d, err := c.Table(7)
 	check(tb, err)
 	check(tb, d.WriteRows([]byte("1\n2\n"), 2))
-	check(tb, d.WriteRows([]byte("3\n\\\\.\n"), 2))
+	r, err := d.Row()
+	check(tb, err)
+	for _, piece := range []string{"3", "\n"} {
+		_, err = io.WriteString(r, piece)
+		check(tb, err)
+	}
+	check(tb, r.Close())
+	check(tb, d.WriteRows([]byte("\\\\.\n"), 1))
 	check(tb, d.Close())
 	for _, group := range []struct {
 		id      int

@@ -185,12 +185,13 @@ func (d *Data) record(f Frame) {
 	d.w.stored.Add(f.Size)
 }
 
-// copyFrames appends the frames of a spool file, which start at its beginning.
-func (d *Data) copyFrames(r io.Reader, frames []Frame) error {
+// copyFrames appends the frames of a spool file, which start at its beginning,
+// and returns the number of the first in the data file.
+func (d *Data) copyFrames(r io.Reader, frames []Frame) (first int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.usable(); err != nil {
-		return err
+		return 0, err
 	}
 	var size int64
 	for _, f := range frames {
@@ -201,12 +202,13 @@ func (d *Data) copyFrames(r io.Reader, frames []Frame) error {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
-		return d.fail(fileError("write archive file", d.f.Name(), err))
+		return 0, d.fail(fileError("write archive file", d.f.Name(), err))
 	}
+	first = len(d.frames)
 	for _, f := range frames {
 		d.record(f)
 	}
-	return nil
+	return first, nil
 }
 
 // void turns the frames of a part into frames that readers skip.

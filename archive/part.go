@@ -240,7 +240,7 @@ func (p *PartWriter) Close() error {
 		return p.fail(err)
 	}
 	if p.spool != nil {
-		if err := p.spool.appendTo(p.d); err != nil {
+		if _, err := p.spool.appendTo(p.d); err != nil {
 			return p.fail(err)
 		}
 	}

@@ -46,8 +46,9 @@ func (s *spool) write(compress func(io.Writer) error, f Frame) error {
 	return nil
 }
 
-// appendTo copies the frames to the end of the data file.
-func (s *spool) appendTo(d *Data) error {
+// appendTo copies the frames to the end of the data file and returns the number
+// of the first there.
+func (s *spool) appendTo(d *Data) (first int, err error) {
 	return d.copyFrames(io.NewSectionReader(s.f, 0, s.off), s.frames)
 }
 

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -53,7 +54,12 @@ func TestConcurrentParts(t *testing.T) {
 						p := d.Part(n)
 						var all []byte
 						var count int64
-						for range 40 {
+						for i := range 40 {
+							if i%13 == n {
+								row := bytes.Repeat([]byte{byte('a' + n)}, frame*i/10)
+								writeLong(t, p, append(row, '\n'))
+								all, count = append(append(all, row...), '\n'), count+1
+							}
 							text, k := randomRows(r, frame)
 							if err := p.WriteRows(text, k); err != nil {
 								t.Error(err)
@@ -62,6 +68,11 @@ func TestConcurrentParts(t *testing.T) {
 							clear(text) // it must not be kept
 						}
 						if try < 2 && n%2 == 0 {
+							if try == 1 {
+								if _, err := p.Row(); err != nil { // given up in the middle
+									t.Error(err)
+								}
+							}
 							if err := p.Abort(); err != nil {
 								t.Error(err)
 							}
@@ -367,6 +378,43 @@ func TestWriteRowsRefusesHalfRows(t *testing.T) {
 		t.Error("Close after a failure succeeds")
 	}
 	check(t, p.Abort())
+}
+
+// writeLong writes a row in pieces.
+func writeLong(t *testing.T, p archive.RowWriter, row []byte) {
+	t.Helper()
+	w, err := p.Row()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for piece := range slices.Chunk(row, 300) {
+		if _, err := w.Write(piece); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRowRefusesHalfRows(t *testing.T) {
+	w, _ := create(t, archive.WriterOptions{})
+	d, err := w.Table(7)
+	check(t, err)
+	p := d.Part(0)
+	r, err := p.Row()
+	check(t, err)
+	_, err = io.WriteString(r, "half")
+	check(t, err)
+	if err := r.Close(); err == nil {
+		t.Error("a row without a newline was taken")
+	}
+	if err := p.Close(); err == nil {
+		t.Error("Close after a failure succeeds")
+	}
+	check(t, p.Abort())
+	check(t, w.Abort())
 }
 
 func BenchmarkWriteRows(b *testing.B) {

@@ -48,44 +48,57 @@ func ParseDigest(s string) (Digest, error) {
 
 // A Hasher adds up the digest of the rows written to it. Rows end with a
 // newline, which COPY text never has inside a row; they may be cut anywhere
-// between two Writes. The zero Hasher is ready to use.
+// between two Writes, and it keeps none of their text. The zero Hasher is ready
+// to use.
 type Hasher struct {
 	sum  Digest
-	part []byte // the beginning of a row whose end has not come yet
-	b    xxhash.Digest
+	cut  bool // a row has begun whose end has not come yet
+	a, b xxhash.Digest
 }
 
 // Write adds rows. It never fails.
 func (h *Hasher) Write(p []byte) (int, error) {
 	n := len(p)
+	if h.cut {
+		p = p[h.finish(p):]
+	}
 	for len(p) > 0 {
 		i := indexNewline(p)
 		if i < 0 {
-			h.part = append(h.part, p...)
+			h.a.Reset()
+			h.b.ResetWithSeed(secondSeed)
+			h.cut = true
+			h.finish(p)
 			break
 		}
 		row := p[:i]
-		if len(h.part) > 0 {
-			h.part = append(h.part, row...)
-			row = h.part
-		}
-		h.row(row)
-		h.part = h.part[:0]
+		h.sum.A += xxhash.Sum64(row)
+		h.b.ResetWithSeed(secondSeed)
+		_, _ = h.b.Write(row)
+		h.sum.B += h.b.Sum64()
+		h.sum.Rows++
 		p = p[i+1:]
 	}
 	return n, nil
 }
 
-func (h *Hasher) row(row []byte) {
-	h.sum.Rows++
-	h.sum.A += xxhash.Sum64(row)
-	h.b.ResetWithSeed(secondSeed)
-	_, _ = h.b.Write(row)
-	h.sum.B += h.b.Sum64()
+// finish goes on with a row that was cut and returns how much of p was its.
+func (h *Hasher) finish(p []byte) int {
+	i := indexNewline(p)
+	if i < 0 {
+		_, _ = h.a.Write(p)
+		_, _ = h.b.Write(p)
+		return len(p)
+	}
+	_, _ = h.a.Write(p[:i])
+	_, _ = h.b.Write(p[:i])
+	h.sum = h.sum.Add(Digest{1, h.a.Sum64(), h.b.Sum64()})
+	h.cut = false
+	return i + 1
 }
 
 // Sum returns the digest of the complete rows written so far.
 func (h *Hasher) Sum() Digest { return h.sum }
 
 // Partial reports whether the stream so far ends inside a row.
-func (h *Hasher) Partial() bool { return len(h.part) > 0 }
+func (h *Hasher) Partial() bool { return h.cut }

@@ -1,10 +1,12 @@
 package dump
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"sync"
@@ -277,13 +279,17 @@ func (t *table) done(w *rowWriter) error {
 	return nil
 }
 
-// A rowWriter hashes rows and hands them to the archive. The server sends a
-// row a message; should one be cut, its beginning waits for the rest.
+// longRow is the length from which a row is not held in memory, in bytes.
+const longRow = 4 << 20
+
+// A rowWriter hashes rows and hands them to the archive. They come in blocks
+// that may end inside a row, whose beginning then waits for the rest.
 type rowWriter struct {
 	part  archive.RowWriter
 	task  *progress.Task
 	hash  copyproto.Hasher
-	carry []byte
+	carry []byte         // the beginning of a row
+	long  io.WriteCloser // takes a row that is too long to wait
 	rows  int64
 	bytes int64
 }
@@ -292,23 +298,71 @@ type rowWriter struct {
 func (w *rowWriter) Write(p []byte) (int, error) {
 	n := len(p)
 	w.bytes += int64(n)
-	if n == 0 || p[n-1] != '\n' {
-		w.carry = append(w.carry, p...)
-		return n, nil
+	before := w.hash.Sum().Rows
+	if w.long != nil {
+		end := bytes.IndexByte(p, '\n') + 1
+		if end == 0 {
+			end = len(p)
+		}
+		if err := w.piece(p[:end]); err != nil {
+			return 0, err
+		}
+		p = p[end:]
+	}
+	if err := w.whole(p[:bytes.LastIndexByte(p, '\n')+1]); err != nil {
+		return 0, err
+	}
+	if rest := p[bytes.LastIndexByte(p, '\n')+1:]; len(rest) > 0 {
+		w.carry = append(w.carry, rest...)
+		if len(w.carry) >= longRow {
+			if err := w.begin(); err != nil {
+				return 0, err
+			}
+		}
+	}
+	rows := w.hash.Sum().Rows - before
+	w.rows += rows
+	w.task.Add(rows, int64(n))
+	return n, nil
+}
+
+// whole takes rows, of which the first may have begun before.
+func (w *rowWriter) whole(p []byte) error {
+	if len(p) == 0 {
+		return nil
 	}
 	if len(w.carry) > 0 {
 		w.carry = append(w.carry, p...)
 		p = w.carry
+		w.carry = w.carry[:0]
 	}
+	before := w.hash.Sum().Rows
 	_, _ = w.hash.Write(p)
-	rows := copyproto.CountRows(p)
-	if err := w.part.WriteRows(p, rows); err != nil {
-		return 0, err
+	return w.part.WriteRows(p, w.hash.Sum().Rows-before)
+}
+
+// begin hands on the beginning of a long row.
+func (w *rowWriter) begin() (err error) {
+	if w.long, err = w.part.Row(); err != nil {
+		return err
 	}
-	w.rows += rows
-	w.task.Add(rows, int64(n))
-	w.carry = w.carry[:0]
-	return n, nil
+	first := w.carry
+	w.carry = nil
+	return w.piece(first)
+}
+
+// piece hands on a piece of a long row; the last ends with a newline.
+func (w *rowWriter) piece(p []byte) error {
+	_, _ = w.hash.Write(p)
+	if _, err := w.long.Write(p); err != nil {
+		return err
+	}
+	if w.hash.Partial() {
+		return nil
+	}
+	err := w.long.Close()
+	w.long = nil
+	return err
 }
 
 // statement takes an INSERT statement of some rows.
@@ -321,7 +375,7 @@ func (w *rowWriter) statement(text []byte, rows int64) error {
 
 // end checks that what was written is what the server says it sent.
 func (w *rowWriter) end(rows int64) error {
-	if len(w.carry) > 0 {
+	if len(w.carry) > 0 || w.long != nil {
 		return errors.New("the server's data ends inside a row")
 	}
 	if got := w.hash.Sum().Rows; got != rows {
