@@ -220,7 +220,7 @@ func (m *migration) direct(name string, cfg *pgx.ConnConfig, as platform.Name) *
 
 // facts reads what one end is.
 func facts(ctx context.Context, name string, cfg *pgx.ConnConfig, as platform.Name) (*platform.Facts, error) {
-	conn, err := pg.Connect(ctx, cfg, pg.ReadCatalog, pg.Options{Application: "pghaul migrate"})
+	conn, err := pg.Connect(ctx, cfg, pg.ReadCatalog, pg.Options{Application: "pghaul migrate", Direct: true})
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", name, err)
 	}

@@ -76,12 +76,7 @@ func (m *migration) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for i := range entries {
-		if o := entries[i].Owner; o != m.me {
-			m.owners = append(m.owners, o)
-		}
-	}
-	m.owners = unique(m.owners)
+	m.owners = m.becomes(entries)
 	for i := range m.plan.Extensions {
 		if x := &m.plan.Extensions[i]; x.Verdict != platform.Skip && !x.Exists {
 			m.schemas = append(m.schemas, x.Schema)
@@ -99,6 +94,25 @@ func (m *migration) prepare(ctx context.Context) error {
 	m.src = newSource(m.live, m.assist(entries))
 	m.report.Run, m.report.Resumed = m.journal.Run().ID, m.journal.Resumed()
 	return nil
+}
+
+// becomes lists the roles that the run works as or gives something to: owners,
+// and who has granted what he had been granted.
+func (m *migration) becomes(entries []archive.Entry) []string {
+	var names []string
+	for i := range entries {
+		e := &entries[i]
+		names = append(names, e.Owner)
+		if !strings.Contains(e.Create, "SET ROLE ") {
+			continue
+		}
+		for _, r := range m.plan.Roles {
+			if r.To != "" && strings.Contains(e.Create, "SET ROLE "+quote.Ident(r.To)+";") {
+				names = append(names, r.To)
+			}
+		}
+	}
+	return slices.DeleteFunc(unique(names), func(n string) bool { return n == m.me })
 }
 
 // assist lets the helper role create in the schemas that are made, so that
