@@ -26,7 +26,8 @@ type Rules struct {
 	NoLogin bool `yaml:"no_login,omitempty" json:"no_login,omitempty"`
 	// SkipExtensions leaves these out and what hangs on them.
 	SkipExtensions []string `yaml:"skip_extensions,omitempty" json:"skip_extensions,omitempty"`
-	// Schemas maps names of schemas.
+	// Schemas maps names of schemas. Nothing does that yet: a plan with any blocks,
+	// and says how to rename them afterwards.
 	Schemas map[string]string `yaml:"schemas,omitempty" json:"schemas,omitempty"`
 	// LogUnlogged makes unlogged tables logged ones.
 	LogUnlogged bool `yaml:"log_unlogged,omitempty" json:"log_unlogged,omitempty"`

@@ -78,7 +78,7 @@ func (p *planner) planWhole() {
 		p.note(Warn, "the target is PostgreSQL %d, older than the source's %d: definitions that it does not know will fail", target.Version/10000, source.Version/10000)
 	}
 	if len(p.in.Rules.Schemas) > 0 {
-		p.note(Block, "schemas keep their names on the way, since functions' bodies and views may name them: ALTER SCHEMA … RENAME TO before or after, and leave schemas out of the rules")
+		p.note(Block, "schemas keep their names on the way, so that everything that names them stays right: leave the mapping of schemas out, and ALTER SCHEMA … RENAME TO at the target afterwards")
 	}
 	p.planDatabase()
 	if source.Version >= 150000 && target.Version > 0 && target.PublicCreate && !source.PublicCreate && source.User.Name != "" {
