@@ -13,7 +13,7 @@ import (
 func (r *run) messages(steps []int, tx bool) []*message {
 	var all []*message
 	for _, i := range steps {
-		s := &r.plan.Steps[i]
+		s := r.text(i)
 		guarded := tx && s.Stage == StageDrop
 		if guarded {
 			all = append(all, &message{step: i, sql: "SAVEPOINT " + savepoint})
@@ -122,7 +122,7 @@ func (r *run) repeatable(ctx context.Context, w *worker, steps []int) error {
 // made remembers whether a table was created: its load may truncate it then, and
 // may be in vain otherwise.
 func (r *run) made(s *Step, refused error) {
-	if s.Entry.Kind != "TABLE" || s.Stage == StageDrop {
+	if s.Entry.Kind != "TABLE" || s.Stage == StageDrop || s.piece != "" {
 		return
 	}
 	r.mu.Lock()

@@ -42,13 +42,15 @@ type dependencies struct {
 	size     map[int]int64 // dump ID of a table → bytes of its data, partitions included
 	all      map[int][]int // dump ID of a table → loads of it and its partitions
 	triggers map[int][]int // dump ID of a table → the steps of its triggers
+	stored   map[int]int64 // dump ID of a table → bytes of its data in the source
+	on       map[int][]int // dump ID of a table → post-data steps that are about it
 }
 
 func newDependencies(p *planner) *dependencies {
 	d := &dependencies{
 		p: p, of: make(map[int][]int), loads: make(map[int][]int), parent: make(map[int]int),
 		children: make(map[int][]int), viaRoot: make(map[int][]int), size: make(map[int]int64), all: make(map[int][]int),
-		triggers: make(map[int][]int),
+		triggers: make(map[int][]int), on: make(map[int][]int), stored: p.sizes(),
 	}
 	for i := range p.entries {
 		if p.entries[i].Kind == "TABLE ATTACH" {
@@ -61,6 +63,11 @@ func newDependencies(p *planner) *dependencies {
 			continue
 		}
 		d.of[s.Entry.ID] = append(d.of[s.Entry.ID], i)
+		if s.Stage == StagePostData {
+			for _, id := range s.Entry.After {
+				d.on[id] = append(d.on[id], i)
+			}
+		}
 		if s.Entry.Kind == "TRIGGER" {
 			for _, id := range s.Entry.After {
 				d.triggers[id] = append(d.triggers[id], i)
@@ -138,9 +145,7 @@ func (d *dependencies) data(table int) ([]int, int64) {
 		t := stack[len(stack)-1]
 		stack = append(stack[:len(stack)-1], d.children[t]...)
 		loads = append(loads, d.loads[t]...)
-	}
-	for _, i := range loads {
-		bytes += d.p.plan.Steps[i].Cost
+		bytes += d.stored[t]
 	}
 	loads = append(loads, d.viaRoot[d.root(table)]...)
 	slices.Sort(loads)
@@ -152,6 +157,20 @@ func (d *dependencies) data(table int) ([]int, int64) {
 // order sets the edges, locks and cost of the step at i.
 func (d *dependencies) order(i int, s *Step) {
 	d.exclusive(s)
+	switch s.piece {
+	case pieceAttach, pieceValidate:
+		s.After = []int{i - 1} // the other piece, which waits for all else
+		s.Cost = 0
+		d.piece(s)
+		return
+	case pieceAnalyze:
+		loads, _ := d.data(s.of)
+		s.After = slices.Concat(loads, d.on[s.of])
+		slices.Sort(s.After)
+		s.After = slices.Compact(s.After)
+		s.Locks = []int{s.of}
+		return
+	}
 	post := s.Entry.Section == archive.SectionPostData
 	var after []int
 	for _, id := range s.Entry.After {
@@ -165,7 +184,7 @@ func (d *dependencies) order(i int, s *Step) {
 		}
 		loads, bytes := d.data(id)
 		after = append(after, loads...)
-		s.Cost = max(s.Cost, bytes)
+		s.Cost = max(s.Cost, effort(s)*bytes)
 		d.lock(s, id)
 		if s.Entry.Kind == "TRIGGER" {
 			after = append(after, d.inherited(id, i)...)
@@ -173,6 +192,38 @@ func (d *dependencies) order(i int, s *Step) {
 	}
 	slices.Sort(after)
 	s.After = slices.Compact(after)
+}
+
+// effort is how much work a step is for each byte of its table.
+func effort(s *Step) int64 {
+	switch s.Entry.Kind {
+	case "INDEX":
+		if strings.Contains(s.SQL, " USING gin ") || strings.Contains(s.SQL, " USING gist ") {
+			return 4
+		}
+		return 1
+	case "CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT":
+		if s.piece == pieceAdd {
+			return 0
+		}
+		return 1
+	}
+	return 0
+}
+
+// piece says what the second half of a definition does to its tables: an index
+// is made a key while nothing else is done to the table, and a foreign key is
+// validated beside what is done to the table that it refers to.
+func (d *dependencies) piece(s *Step) {
+	d.lock(s, s.of)
+	for _, id := range s.Entry.After {
+		if t := d.p.byID[id]; t != nil && t.Kind == "TABLE" && id != s.of {
+			s.Shares = append(s.Shares, id)
+		}
+	}
+	if s.piece == pieceValidate {
+		_, s.Cost = d.data(s.of)
+	}
 }
 
 // inherited returns the steps before i that make the triggers of the tables
@@ -196,7 +247,7 @@ func (d *dependencies) inherited(table, i int) []int {
 // kinds of ALTER TABLE, which wait for each other at the least and deadlock at
 // the worst. What is done to a partitioned table is done to its partitions too.
 func (d *dependencies) lock(s *Step, table int) {
-	if s.Entry.Kind == "INDEX" {
+	if s.Entry.Kind == "INDEX" || s.piece == pieceIndex {
 		s.Shares = append(s.Shares, table)
 	} else {
 		s.Locks = append(s.Locks, table)

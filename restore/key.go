@@ -57,6 +57,12 @@ func (p *planner) undo(s *Step) string {
 	if s.Stage == StageDrop || s.Stage == StageCreate || satellite(e) || isACL(e) || e.HasData || e.Kind == "SEQUENCE SET" {
 		return ""
 	}
+	switch s.piece {
+	case pieceIndex:
+		return "DROP INDEX IF EXISTS " + s.index + ";"
+	case pieceValidate, pieceAnalyze:
+		return ""
+	}
 	var undo []string
 	for _, drop := range p.dropStatements(e, true) {
 		undo = append(undo, drop.sql)

@@ -76,6 +76,16 @@ func (r *run) over(i int, errs []*StepError) error {
 	if p != nil {
 		p.left--
 	}
+	if s.first() {
+		r.whole[s.Entry.ID] = err != nil // of which the error is told when that fails, too
+		return nil
+	}
+	if err != nil && s.whole != nil && !r.whole[s.Entry.ID] {
+		r.broken[i] = true
+		for _, e := range errs {
+			e.SQL = s.whole.SQL
+		}
+	}
 	if err == nil {
 		if p != nil {
 			p.loaded++
@@ -98,6 +108,62 @@ func (r *run) over(i int, errs []*StepError) error {
 		return errs[0]
 	}
 	return nil
+}
+
+// first says whether a step is the first piece of a definition.
+func (s *Step) first() bool { return s.piece == pieceIndex || s.piece == pieceAdd }
+
+// text returns the step as it is to be run: where the first piece of a
+// definition failed, the second is the definition as a whole, which fails in the
+// way it would have.
+func (r *run) text(i int) *Step {
+	s := &r.plan.Steps[i]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.whole != nil && r.whole[s.Entry.ID] {
+		return s.whole
+	}
+	return s
+}
+
+// divided says whether a definition is to be made in two pieces: only on tables
+// of this run's own making is it known to come out the same.
+func (r *run) divided(s *Step) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range s.Entry.After {
+		if r.missing[id] {
+			r.whole[s.Entry.ID] = true
+			return false
+		}
+	}
+	return true
+}
+
+// unmake takes back the first piece of definitions whose second was refused.
+func (r *run) unmake(ctx context.Context, w *worker, steps []int) {
+	for _, i := range steps {
+		s := &r.plan.Steps[i]
+		r.mu.Lock()
+		broken := r.broken[i]
+		r.mu.Unlock()
+		if !broken {
+			continue
+		}
+		sql := s.Entry.Drop
+		if s.piece == pieceAttach {
+			sql = r.plan.Steps[i-1].Undo
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpFor)
+		err := w.reconnect(ctx)
+		if err == nil {
+			err = exec(ctx, w.pgconn(), sql)
+		}
+		cancel()
+		if err != nil {
+			r.warn(fmt.Sprintf("%s %s: what was made of it could not be removed with %s: %v", s.Entry.Kind, describe(s.Entry), sql, err))
+		}
+	}
 }
 
 // stopped ends what a run that was ended has left under way.

@@ -83,6 +83,9 @@ type Step struct {
 
 	parts int    // how many parts the entry's data has
 	piece string // which of an entry's definitions, where it has more than one
+	index string // the name of a pieceIndex
+	of    int    // dump ID of the table that a piece is of
+	whole *Step  // of the second piece: the definition that the two stand for
 
 	// in a script, where the step's object is stored; nil for one that is not
 	tablespace, accessMethod *string
@@ -161,6 +164,12 @@ func (p *planner) make() (*Plan, error) {
 		return nil, err
 	}
 	if !p.script {
+		if !p.opts.transactional() {
+			p.divide()
+		}
+		if p.opts.Analyze {
+			p.analyze()
+		}
 		p.edges()
 		p.identify()
 	}

@@ -70,6 +70,14 @@ type Options struct {
 	Create bool
 	// Role is set on every connection with SET ROLE.
 	Role string
+	// Analyze gathers the planner's statistics of each table when its rows and
+	// indexes are there, unless they are restored.
+	Analyze bool
+	// MaxIndexMemory is how many bytes builds of indexes may take in the target, all
+	// together: each connection gets its share as maintenance_work_mem. 0 means half
+	// of the target's shared_buffers, at least 256 MiB, at most 2 GiB, and not less
+	// than the target's own maintenance_work_mem for each.
+	MaxIndexMemory int64
 	// Application is the application_name of every session, so that what a run has
 	// left behind can be found; "" means "pghaul restore".
 	Application string

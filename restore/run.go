@@ -38,7 +38,7 @@ func Run(ctx context.Context, target *pgx.ConnConfig, src Source, opts Options) 
 		report:  &Report{Failed: []*StepError{}, Skipped: []Skipped{}, Warnings: []string{}},
 		created: make(map[int]bool), missing: make(map[int]bool), told: make(map[int]bool), spans: make(map[Stage]*span),
 		tasks: make(map[int]*progress.Task), announced: make(map[int]bool), done: make(map[*Step]bool),
-		thawed: make(map[int]bool), checks: make(map[int]*check), parts: plan.inParts(),
+		thawed: make(map[int]bool), whole: make(map[int]bool), broken: make(map[int]bool), checks: make(map[int]*check), parts: plan.inParts(),
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -78,6 +78,8 @@ type run struct {
 	announced map[int]bool           // steps that the log has heard of
 	done      map[*Step]bool         // what an earlier run has done, by the journal
 	thawed    map[int]bool           // loads that the server refused to freeze
+	whole     map[int]bool           // by dump ID: definitions that are not made in pieces after all
+	broken    map[int]bool           // steps whose other piece is to be taken back
 	checks    map[int]*check         // by dump ID of the data
 	parts     map[int]*partition     // by dump ID of data that is loaded in parts
 }
@@ -292,7 +294,8 @@ func (r *run) parallel(ctx context.Context, pool chan *worker, of ...Stage) erro
 func (r *run) group(ctx context.Context, w *worker, steps []int) error {
 	var todo []int
 	for _, i := range steps {
-		if !r.skip(&r.plan.Steps[i]) {
+		s := &r.plan.Steps[i]
+		if !r.skip(s) && (!s.first() || r.divided(s)) {
 			todo = append(todo, i)
 		}
 	}
@@ -304,6 +307,7 @@ func (r *run) group(ctx context.Context, w *worker, steps []int) error {
 	var err error
 	if s.Action == ActionSQL || s.Action == ActionCopy {
 		err = r.work(ctx, w, todo, false)
+		r.unmake(ctx, w, todo)
 	} else {
 		err = r.step(ctx, w, todo[0])
 	}
@@ -452,6 +456,12 @@ func announce(s *Step) string {
 	switch {
 	case s.Stage == StageDrop:
 		return fmt.Sprintf("dropping %s %s", e.Kind, e.Tag)
+	case s.piece == pieceAnalyze:
+		return fmt.Sprintf("analyzing %q", describe(e))
+	case s.piece == pieceAttach:
+		return fmt.Sprintf("attaching the index of %s %q", e.Kind, describe(e))
+	case s.piece == pieceValidate:
+		return fmt.Sprintf("validating %s %q", e.Kind, describe(e))
 	case s.Action == ActionCopy || s.Action == ActionInsert:
 		return fmt.Sprintf("processing data for table %q", describe(e)) + partOf(s)
 	case s.Action == ActionLargeObjects, e.Kind == "SEQUENCE SET", e.Section == archive.SectionData:

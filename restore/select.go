@@ -135,6 +135,8 @@ func (o Options) check() error {
 		return errors.New(plan + "what alone is restored is left out, too: nothing remains")
 	case o.Clean && o.DataOnly:
 		return errors.New(plan + "clean drops objects, which data only would not create again")
+	case o.MaxIndexMemory < 0:
+		return errors.New(plan + "the memory for indexes is negative")
 	case o.IfExists && !o.Clean:
 		return errors.New(plan + "if-exists needs clean")
 	case o.SingleTransaction && o.TransactionSize != 0:

@@ -86,7 +86,7 @@ func (u *unit) attempt(ctx context.Context) error {
 func (u *unit) messages() []*message {
 	all := []*message{{step: -1, sql: "BEGIN"}}
 	for _, i := range u.steps {
-		s := &u.r.plan.Steps[i]
+		s := u.r.text(i)
 		for _, sql := range s.Setup {
 			all = append(all, &message{step: i, sql: sql})
 		}
@@ -417,7 +417,7 @@ func (r *run) plain(ctx context.Context, w *worker, steps []int, serial bool) er
 // outside runs the definition of a step that cannot be in a transaction, and
 // notes it right after.
 func (r *run) outside(ctx context.Context, w *worker, i int) error {
-	err := exec(ctx, w.pgconn(), r.plan.Steps[i].SQL)
+	err := exec(ctx, w.pgconn(), r.text(i).SQL)
 	if err == nil {
 		err = exec(ctx, w.pgconn(), r.note([]int{i}))
 	}
@@ -437,7 +437,7 @@ func (r *run) finish(ctx context.Context, w *worker, i int, refused error) error
 	if refused != nil {
 		errs = append(errs, r.refused(s, refused))
 	}
-	for _, sql := range s.Finish {
+	for _, sql := range r.text(i).Finish {
 		err := w.reconnect(ctx)
 		if err == nil {
 			err = exec(ctx, w.pgconn(), sql)

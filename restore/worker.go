@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,11 +50,10 @@ func (w *worker) connect(ctx context.Context) error {
 		return fmt.Errorf("connect to target: %w", err)
 	}
 	w.conn, w.had = conn, true
-	if sql := strings.Join(w.run.plan.Session, "\n"); sql != "" {
-		if err := exec(ctx, w.pgconn(), sql); err != nil {
-			w.close()
-			return fmt.Errorf("set up target session: %s: %w", sql, err)
-		}
+	sql := strings.Join(append(slices.Clone(w.run.plan.Session), w.run.opts.indexMemory(w.run.jobs())), "\n")
+	if err := exec(ctx, w.pgconn(), sql); err != nil {
+		w.close()
+		return fmt.Errorf("set up target session: %s: %w", sql, err)
 	}
 	return w.setMonetary(ctx)
 }
