@@ -72,7 +72,9 @@ func (l *Live) load(ctx context.Context, phase func(string)) error {
 }
 
 func (l *Live) takeSnapshot(ctx context.Context) error {
-	leader, err := pg.Connect(ctx, l.config, pg.ReadCatalog, l.session("pghaul dump"))
+	session := l.session("pghaul dump")
+	session.Direct = true
+	leader, err := pg.Connect(ctx, l.config, pg.ReadCatalog, session)
 	if err != nil {
 		return err
 	}
@@ -116,7 +118,7 @@ func (l *Live) connect(ctx context.Context, purpose pg.Purpose) (*pgx.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := pg.Import(ctx, conn.PgConn(), l.snapshot.Name); err != nil {
+	if err := l.snapshot.Join(ctx, conn.PgConn()); err != nil {
 		pg.Close(conn)
 		if pg.Code(err) != "" { // it was there before: nobody keeps it any more
 			err = fmt.Errorf("the session that holds the snapshot was lost: %w", err)

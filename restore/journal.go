@@ -417,7 +417,7 @@ func literal(s string) string {
 
 // connect opens the journal's own connection.
 func (j *TargetJournal) connect(ctx context.Context) error {
-	conn, err := pg.Connect(ctx, j.target, pg.Write, pg.Options{Application: j.app, Role: j.opts.Role})
+	conn, err := pg.Connect(ctx, j.target, pg.Write, pg.Options{Application: j.app, Role: j.opts.Role, Direct: true})
 	if err != nil {
 		return fmt.Errorf("connect to target: %w", err)
 	}

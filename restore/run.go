@@ -103,7 +103,7 @@ func (r *run) jobs() int {
 }
 
 func (r *run) all(ctx context.Context) error {
-	leader := &worker{run: r}
+	leader := &worker{run: r, leads: true}
 	if err := leader.connect(ctx); err != nil {
 		return err
 	}
@@ -217,6 +217,9 @@ func (r *run) pool(ctx context.Context, leader *worker) (join func() (chan *work
 				failed = err
 			}
 		}
+		if failed == nil {
+			failed = oneServer(ctx, workers)
+		}
 		if failed != nil {
 			for _, w := range workers[1:] {
 				w.close()
@@ -232,6 +235,22 @@ func (r *run) pool(ctx context.Context, leader *worker) (join func() (chan *work
 		}
 		return pool, nil
 	})
+}
+
+// oneServer returns an error if connections are to several servers at the same
+// time. One that has restarted since has taken its connections with it.
+func oneServer(ctx context.Context, workers []*worker) error {
+	first := workers[0]
+	for _, w := range workers[1:] {
+		if first.lost() || w.lost() {
+			continue
+		}
+		a, b := pg.InstanceOf(first.pgconn()), pg.InstanceOf(w.pgconn())
+		if a.Differs(b) && exec(ctx, first.pgconn(), "SELECT 1") == nil && exec(ctx, w.pgconn(), "SELECT 1") == nil {
+			return fmt.Errorf("the target's address leads to several servers, started %s and %s UTC: name one of them", a.Started, b.Started)
+		}
+	}
+	return nil
 }
 
 // serial runs the steps of a stage in order on one connection.

@@ -21,11 +21,12 @@ const reconnectFor = time.Minute
 
 // A worker is one connection to the target, which is replaced when it is lost.
 type worker struct {
-	run  *run
-	conn *pgx.Conn // nil when there is none
-	data bool      // loads data, and so wants the source's lc_monetary
-	had  bool      // there was a connection once
-	tx   bool      // steps are run in a transaction that is begun and committed around them
+	run   *run
+	conn  *pgx.Conn // nil when there is none
+	data  bool      // loads data, and so wants the source's lc_monetary
+	had   bool      // there was a connection once
+	leads bool      // makes the first connection of the run
+	tx    bool      // steps are run in a transaction that is begun and committed around them
 }
 
 // pgconn returns the connection, which connect has made.
@@ -44,7 +45,7 @@ func (w *worker) connect(ctx context.Context) error {
 		}
 	}
 	conn, err := pg.Connect(ctx, cfg, pg.Write, pg.Options{
-		Application: w.run.opts.application(), Encoding: w.run.plan.Encoding, Role: w.run.opts.Role,
+		Application: w.run.opts.application(), Encoding: w.run.plan.Encoding, Role: w.run.opts.Role, Direct: w.leads && !w.had,
 	})
 	if err != nil {
 		return fmt.Errorf("connect to target: %w", err)

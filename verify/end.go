@@ -106,7 +106,9 @@ func (e *end) open(ctx context.Context, opts catalog.Options, define bool) error
 	if e.rec != nil {
 		return e.rec.list(e)
 	}
-	leader, err := pg.Connect(ctx, e.cfg, pg.ReadData, e.session(""))
+	session := e.session("")
+	session.Direct = true
+	leader, err := pg.Connect(ctx, e.cfg, pg.ReadData, session)
 	if err != nil {
 		return fmt.Errorf("%s: %w", e.name, err)
 	}
@@ -209,7 +211,7 @@ func (e *end) connect(ctx context.Context) (*pgx.Conn, error) {
 	}
 	err = e.setMonetary(ctx, conn.PgConn())
 	if err == nil {
-		err = pg.Import(ctx, conn.PgConn(), e.snapshot.Name)
+		err = e.snapshot.Join(ctx, conn.PgConn())
 	}
 	if err == nil {
 		_, err = conn.PgConn().Exec(ctx, "SAVEPOINT "+savepoint).ReadAll()

@@ -43,6 +43,9 @@ type Options struct {
 	ForeignTables bool
 	// ExtraFloatDigits overrides 3, the exact setting; nil leaves it.
 	ExtraFloatDigits *int
+	// Direct fails with ErrPooled on a pooler in transaction mode. The first
+	// session of a run asks for it, which costs a round trip.
+	Direct bool
 }
 
 // Connect opens a session of its own for purpose. The caller's config is
@@ -62,6 +65,12 @@ func Connect(ctx context.Context, cfg *pgx.ConnConfig, purpose Purpose, opts Opt
 	conn, err := connectTapped(ctx, c)
 	if err != nil {
 		return nil, err
+	}
+	if opts.Direct {
+		if err := direct(ctx, cfg, conn); err != nil {
+			Close(conn)
+			return nil, err
+		}
 	}
 	if err := Prepare(ctx, conn.PgConn(), purpose, opts); err != nil {
 		Close(conn)
@@ -96,8 +105,13 @@ func Prepare(ctx context.Context, c *pgconn.PgConn, purpose Purpose, opts Option
 	case v.Major() > MaxMajor && purpose != Write:
 		return fmt.Errorf("server is PostgreSQL %s; this version of pghaul knows the catalogs of %d to %d, and would miss what is new", v, MinMajor, MaxMajor)
 	}
-	if _, err := c.Exec(ctx, settings(v, purpose, opts)).ReadAll(); err != nil {
+	results, err := c.Exec(ctx, settings(v, purpose, opts)).ReadAll()
+	if err != nil {
 		return fmt.Errorf("set up session: %w", err)
+	}
+	noteInstance(c, results)
+	if purpose == Write && InstanceOf(c).Standby {
+		return errors.New("the server is a read replica, which cannot be written to: connect to its primary")
 	}
 	return nil
 }
@@ -108,6 +122,7 @@ func settings(v Version, purpose Purpose, opts Options) string {
 		fmt.Fprintf(&b, "SET %s = %s;\n", name, literal(value))
 	}
 	b.WriteString("SELECT pg_catalog.set_config('search_path', '', false);\n")
+	b.WriteString(instanceQuery)
 	switch opts.Encoding {
 	case "":
 	case "server":

@@ -5,6 +5,7 @@ package pg
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,6 +25,7 @@ type Snapshot struct {
 	Standby bool
 
 	conn *pgx.Conn
+	mu   sync.Mutex // guards conn while Alive asks
 }
 
 // Export begins a transaction on conn and exports its snapshot. The Snapshot
@@ -103,7 +105,7 @@ func (s *Snapshot) Conn() *pgconn.PgConn { return s.conn.PgConn() }
 
 // Heartbeat keeps the session in use until ctx ends, so that neither a firewall
 // nor a platform takes it for idle, and returns the error by which it was lost.
-// It must not run beside other statements on the session.
+// It must not run beside other statements on the session than those of Alive.
 func (s *Snapshot) Heartbeat(ctx context.Context, every time.Duration) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -122,6 +124,8 @@ func (s *Snapshot) Heartbeat(ctx context.Context, every time.Duration) error {
 // Alive returns the error by which the snapshot's session was lost, nil if it
 // is still there.
 func (s *Snapshot) Alive(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if _, err := s.conn.PgConn().Exec(ctx, "SELECT 1").ReadAll(); err != nil {
 		return fmt.Errorf("the session that holds the snapshot was lost: %w", err)
 	}
@@ -130,6 +134,16 @@ func (s *Snapshot) Alive(ctx context.Context) error {
 
 // Close ends the transaction and the session.
 func (s *Snapshot) Close() { Close(s.conn) }
+
+// Join begins a transaction on c that sees the snapshot. It tells a session that
+// has come to another server from a snapshot that is gone.
+func (s *Snapshot) Join(ctx context.Context, c *pgconn.PgConn) error {
+	if here, there := InstanceOf(c), InstanceOf(s.conn.PgConn()); here.Differs(there) {
+		return fmt.Errorf("the session is on another server (started %s UTC) than the snapshot (started %s UTC): either that one has restarted, and the snapshot is gone, or the address leads to several servers, of which one has to be named",
+			here.Started, there.Started)
+	}
+	return Import(ctx, c, s.Name)
+}
 
 // Import begins a transaction that sees a snapshot exported elsewhere.
 func Import(ctx context.Context, c *pgconn.PgConn, name string) error {
