@@ -125,20 +125,13 @@ func (r *customRun) blobs(ctx context.Context, conn *pgx.Conn, g *catalog.LargeO
 		return err
 	}
 	var total int64
-	for _, oid := range g.OIDs {
-		w, err := group.Create(oid)
-		if err != nil {
-			return err
-		}
-		n, err := readLargeObject(ctx, conn, oid, 0, w)
-		if err == nil {
-			err = w.Close()
-		}
-		if err != nil {
-			return errors.Join(r.failed(conn, fmt.Sprintf("read large object %d", oid), err), w.Abort())
-		}
-		total += n
-		task.Add(1, n)
+	err = r.readLargeObjects(ctx, conn, g.OIDs, func(oid uint32) (largeObjectWriter, error) { return group.Create(oid) },
+		func(_ uint32, size int64) {
+			total += size
+			task.Add(1, size)
+		})
+	if err != nil {
+		return err
 	}
 	r.addLargeObjects(int64(len(g.OIDs)), total)
 	return group.Close()

@@ -30,6 +30,7 @@ type Live struct {
 	manifest archive.Manifest
 	toc      []archive.Entry
 	pool     *pool
+	ahead    readAhead
 }
 
 // Open reads the catalog of the database that source connects to. Of opts, Dir,

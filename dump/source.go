@@ -1,11 +1,9 @@
 package dump
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"strconv"
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/catalog"
@@ -84,56 +82,3 @@ func (r liveRows) CopyTo(ctx context.Context, w io.Writer) (rows int64, err erro
 	}
 	return rows, nil
 }
-
-// LargeObjects lists what a BLOBS entry holds.
-func (l *Live) LargeObjects(e *archive.Entry) ([]archive.LargeObject, error) {
-	g, ok := l.db.Object(e.ID).(*catalog.LargeObjects)
-	if !ok {
-		return nil, fmt.Errorf("entry %d has no large objects", e.ID)
-	}
-	out := make([]archive.LargeObject, len(g.OIDs))
-	for i, oid := range g.OIDs {
-		out[i] = archive.LargeObject{OID: oid, File: "blob_" + strconv.FormatUint(uint64(oid), 10) + ".dat"}
-	}
-	return out, nil
-}
-
-// OpenLargeObject reads one large object, a chunk at a time.
-func (l *Live) OpenLargeObject(ctx context.Context, lo archive.LargeObject) (io.ReadCloser, error) {
-	return &liveLargeObject{ctx: ctx, l: l, oid: lo.OID}, nil
-}
-
-type liveLargeObject struct {
-	ctx  context.Context // of the reader's whole life, as io.Reader has none
-	l    *Live
-	oid  uint32
-	at   int64
-	have bytes.Reader
-	end  bool
-}
-
-// Read implements io.Reader.
-func (r *liveLargeObject) Read(p []byte) (int, error) {
-	for r.have.Len() == 0 {
-		if r.end {
-			return 0, io.EOF
-		}
-		conn, err := r.l.pool.get(r.ctx)
-		if err != nil {
-			return 0, err
-		}
-		var chunk []byte
-		err = conn.QueryRow(r.ctx, "SELECT pg_catalog.lo_get($1, $2::int8, $3::int4)", r.oid, r.at, loChunk).Scan(&chunk)
-		r.l.pool.put(conn)
-		if err != nil {
-			return 0, r.l.failed(conn, fmt.Sprintf("read large object %d", r.oid), err)
-		}
-		r.at += int64(len(chunk))
-		r.end = len(chunk) < loChunk
-		r.have.Reset(chunk)
-	}
-	return r.have.Read(p)
-}
-
-// Close implements io.Closer.
-func (r *liveLargeObject) Close() error { return nil }
