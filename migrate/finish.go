@@ -122,7 +122,7 @@ func (m *migration) takeBack(ctx context.Context) (gone bool, err error) {
 	}
 	first := slices.IndexFunc(Phases(), func(p Phase) bool { done, begun := phases[string(p)]; return begun && !done })
 	if first < 0 {
-		return false, nil
+		return len(phases) == 0, nil
 	}
 	if Phases()[first] == SchemaData {
 		loaded, err := m.loaded(ctx)

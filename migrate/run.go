@@ -187,8 +187,12 @@ func (m *migration) resumable(ctx context.Context, err error) error {
 	for _, p := range Phases() {
 		m.earlier[p] = ended[string(p)]
 		if m.wants(p) && missing != "" {
+			err := fmt.Errorf("phase %s needs phase %s, which has not been run", p, missing)
+			if !m.journal.Resumed() {
+				err = errors.Join(err, m.journal.Finish(ctx)) // there is nothing in it
+			}
 			m.journal.Close()
-			return fmt.Errorf("phase %s needs phase %s, which has not been run", p, missing)
+			return err
 		}
 		if !ended[string(p)] && !m.wants(p) {
 			missing = string(p)
@@ -361,7 +365,13 @@ func (m *migration) phase(p Phase) *PhaseReport {
 // end notes that a phase is done, unless something of it has failed.
 func (m *migration) end(ctx context.Context, p Phase) error {
 	if len(m.report.Failed) > 0 {
-		return nil
+		if p != SchemaData {
+			return nil
+		}
+		// What has failed may be an index.
+		if loaded, err := m.loaded(ctx); err != nil || !loaded {
+			return err
+		}
 	}
 	if err := m.journal.End(ctx, string(p)); err != nil {
 		return err
