@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -118,10 +119,17 @@ func (r *run) plan(ctx context.Context) (jobs []job, tables []*table, err error)
 	return jobs, tables, nil
 }
 
-// work does one job, on a fresh connection again if the first is lost: the
-// snapshot is still held by the leader.
+// attempts is how often a job is tried whose connection is lost, and firstWait
+// how long the second attempt waits. Each wait is four times the one before.
+const (
+	attempts  = 5
+	firstWait = 100 * time.Millisecond
+)
+
+// work does one job, on a fresh connection again if the first is lost, as long
+// as the leader still holds the snapshot.
 func (r *run) work(ctx context.Context, j job) error {
-	const attempts = 3
+	wait := firstWait
 	for try := 1; ; try++ {
 		conn, err := r.pool.get(ctx)
 		if err == nil {
@@ -130,13 +138,36 @@ func (r *run) work(ctx context.Context, j job) error {
 			} else {
 				err = r.rows(ctx, conn, j)
 			}
+			if err != nil {
+				pg.Close(conn) // its transaction is spoilt
+			}
 			r.pool.put(conn)
 		}
-		if err == nil || try == attempts || ctx.Err() != nil || !lost(err) {
+		// A standby ends statements that are in the way of what it replays.
+		conflict := r.snapshot.Standby && pg.Code(err) == "40001"
+		if err == nil || ctx.Err() != nil || !lost(err) && !conflict {
 			return err
 		}
+		if gone := r.snapshot.Alive(ctx); gone != nil {
+			return gone
+		}
+		if try == attempts {
+			return fmt.Errorf("%w (given up after %d attempts)", err, attempts)
+		}
 		r.log.Warn("connection lost, reading again", "object", j.name(), "error", err)
+		r.retried()
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+		wait *= 4
 	}
+}
+
+func (r *run) retried() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Retries++
 }
 
 func (j job) name() string {

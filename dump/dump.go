@@ -92,6 +92,7 @@ type Report struct {
 	Stored   int64             `json:"stored"`     // on disk
 	Skipped  []archive.Skipped `json:"skipped"`    // objects that are not in the archive though they were asked for
 	Warnings []string          `json:"warnings"`   // what cost no object but should be known
+	Retries  int               `json:"retries"`    // pieces that were read again because a connection was lost
 	Elapsed  time.Duration     `json:"elapsed_ns"` // of the whole run
 	Phases   []Phase           `json:"phases"`
 }

@@ -92,8 +92,8 @@ func TestLostWorkers(t *testing.T) {
 	if cuts.Load() < 2 || strings.Count(log.String(), "connection lost, reading again") < 2 {
 		t.Fatalf("%d connections were cut:\n%s", cuts.Load(), &log)
 	}
-	if report.Rows != 60001 {
-		t.Errorf("%d rows, want 60001", report.Rows)
+	if report.Rows != 60001 || report.Retries < 2 {
+		t.Errorf("%d rows, want 60001; %d retries", report.Rows, report.Retries)
 	}
 	copied := s.DatabaseFrom(t, "template0")
 	restoreInto(t, s, copied, dir)
@@ -121,6 +121,29 @@ func TestLostLeader(t *testing.T) {
 	dir := filepath.Join(pgtest.TempDir(t), "archive")
 	_, err := dump.Run(t.Context(), w.on(s.Config(t, db)), dump.Options{Dir: dir, Jobs: 2, NoSync: true})
 	if err == nil || !strings.Contains(err.Error(), "snapshot") {
+		t.Errorf("error %v, want one about the lost snapshot", err)
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("%s was left behind: %v", dir, err)
+	}
+}
+
+// TestSourceRestarts ends the dump plainly: the snapshot does not outlive the
+// server.
+func TestSourceRestarts(t *testing.T) {
+	s := pgtest.Private(t, 18, pgtest.Options{Template: true})
+	db := s.Database(t)
+	s.Exec(t, db, faultInput)
+	var once sync.Once
+	w := &wire{cut: func(number int, c *wireConn) bool {
+		if number > 3 && c.read.Load() > 1<<20 { // the rows have begun
+			once.Do(func() { s.Restart(t) })
+		}
+		return false
+	}}
+	dir := filepath.Join(pgtest.TempDir(t), "archive")
+	_, err := dump.Run(t.Context(), w.on(s.Config(t, db)), dump.Options{Dir: dir, Jobs: 2, NoSync: true})
+	if err == nil || !strings.Contains(err.Error(), "the session that holds the snapshot was lost") {
 		t.Errorf("error %v, want one about the lost snapshot", err)
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {

@@ -171,6 +171,9 @@ func hint(err error) string {
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return connectHint(err)
 	}
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok && pe.Code == "40001" {
+		return "a standby ends what is in the way of its replay: set max_standby_streaming_delay = -1 there for the time, or read from the primary"
+	}
 	return ""
 }
 

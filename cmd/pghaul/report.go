@@ -62,6 +62,7 @@ type jsonDump struct {
 	Stored   int64         `json:"stored_bytes"`
 	Skipped  []jsonSkipped `json:"skipped"`
 	Warnings []string      `json:"warnings"`
+	Retries  int           `json:"retries"`
 	Seconds  float64       `json:"seconds"`
 	Phases   []jsonPhase   `json:"phases"`
 }
@@ -188,8 +189,8 @@ func dumpReport(r *dump.Report) any {
 		Archive: r.Dir, Snapshot: r.Snapshot, LSN: r.LSN, Entries: r.Entries, Tables: r.Tables,
 		Rows: r.Rows, Bytes: r.Bytes, Stored: r.Stored, Seconds: r.Elapsed.Seconds(),
 		Skipped:  skipped(r.Skipped, func(s archive.Skipped) (string, string, string) { return s.Kind, s.Name, s.Reason }),
-		Warnings: append([]string{}, r.Warnings...),
-		Phases:   dumpPhases(r.Phases),
+		Warnings: append([]string{}, r.Warnings...), Retries: r.Retries,
+		Phases: dumpPhases(r.Phases),
 	}
 }
 
