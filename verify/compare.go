@@ -29,7 +29,8 @@ type comparison struct {
 	pairs    []*pair // longest first
 	mapping  *mapping
 	report   *Report
-	unlisted int // differences of a level that the report has no room for
+	repair   *script // of the statements that repair the target; nil for none
+	unlisted int     // differences of a level that the report has no room for
 }
 
 // A pair is a table of either end or of both.
@@ -387,6 +388,7 @@ func (c *comparison) compare(ctx context.Context) error {
 	if err := c.plan(ctx); err != nil {
 		return err
 	}
+	c.beginRepair()
 	for _, l := range c.levels {
 		began := time.Now()
 		c.opts.Progress.Phase(l.phase())
@@ -417,7 +419,7 @@ func (c *comparison) compare(ctx context.Context) error {
 		}
 		c.report.Levels = append(c.report.Levels, s)
 	}
-	return nil
+	return c.endRepair()
 }
 
 // count counts an object that was compared.
@@ -479,7 +481,7 @@ func (c *comparison) rows(ctx context.Context) (int, error) {
 		t := &r.Tables[i]
 		t.Equal = t.Problem == "" && t.Source != nil && t.Target != nil && *t.Source == *t.Target
 	}
-	return len(r.Tables), nil
+	return len(r.Tables), c.drillDown(ctx)
 }
 
 // expected says why a table is at one end only; "" if there is no reason.

@@ -104,6 +104,8 @@ type Table struct {
 	// CountOnly says why only the numbers of rows were compared; "" if the rows
 	// were, or if no more was asked for.
 	CountOnly string `json:"count_only,omitempty"`
+	// Rows tells which rows differ, if the digests do and somebody wants to know.
+	Rows *RowDiff `json:"rows,omitempty"`
 	// Expected says why a difference has to be; "" for one that has not.
 	Expected string `json:"expected,omitempty"`
 	Equal    bool   `json:"equal"`

@@ -236,10 +236,10 @@ func (s *securityCheck) privileges(o *guarded, owner string, end int, dropped *[
 		if grantor != owner && o.kind != "COLUMN" {
 			text += " by " + grantor
 		}
-		switch {
-		case to == "":
+		switch to {
+		case "":
 			to = "PUBLIC"
-		case to == owner:
+		case owner:
 			to = "the owner"
 		}
 		byGrantee[to] = append(byGrantee[to], text)

@@ -29,6 +29,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"reflect"
 	"time"
@@ -54,6 +55,14 @@ type Options struct {
 	// Levels are the aspects to compare; none means DefaultLevels, and for
 	// Recorded what can be had: counts and digests.
 	Levels []Level
+	// MaxRows is how many of the rows that differ are shown of a table; 0 does not
+	// look for them. Looking reads the tables that differ up to three times more.
+	MaxRows int
+	// Mask shows *** for every value of a row.
+	Mask bool
+	// Repair gets SQL that would make the target's rows and sequences like the
+	// source's; nil writes none. It holds values, masked or not.
+	Repair io.Writer
 	// IgnoreExtra leaves out what only the target has.
 	IgnoreExtra bool
 	// Plan is what the source was migrated by: names and definitions are compared

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 
@@ -21,11 +22,12 @@ type verifyFlags struct {
 	verify.Options
 	ends
 	policyFlags
-	planFile string
-	noPolicy bool
-	archive  string
-	level    string
-	format   string
+	planFile  string
+	repairSQL string
+	noPolicy  bool
+	archive   string
+	level     string
+	format    string
 }
 
 func newVerify(g *globals) *cobra.Command {
@@ -78,12 +80,17 @@ wrong server; .pgpass (PGPASSFILE) and service files (PGSERVICEFILE) are read.
 	f.IntVarP(&o.Jobs, "jobs", "j", 2, "read on `N` connections on each side")
 	f.StringVar(&o.format, "format", "text", "`FORMAT` of the result: text or json")
 	addReportFlag(f, g)
+	rows := newGroup("Where rows differ")
+	f = rows.flags
+	f.IntVar(&o.MaxRows, "max-rows", 10, "show up to `N` rows of each table that differs; 0 does not look for them")
+	f.BoolVar(&o.Mask, "mask", false, "show *** for every value of a row")
+	f.StringVar(&o.repairSQL, "repair-sql", "", "write SQL that would repair the target to `FILE`; it holds values")
 	mapped := newGroup("What was mapped on the way")
 	f = mapped.flags
 	f.StringVar(&o.planFile, "plan", "", "the plan of the migration is in `FILE`")
 	f.BoolVar(&o.noPolicy, "no-policy", false, "expect everything of the source in the target, whatever the platforms are")
 	o.addPolicy(f)
-	addGroups(cmd, ends, what, mapped, out)
+	addGroups(cmd, ends, what, rows, mapped, out)
 	return cmd
 }
 
@@ -91,6 +98,8 @@ func runVerify(ctx context.Context, o *verifyFlags, g *globals, args []string) e
 	switch {
 	case len(args) > 0:
 		return usagef("verify takes no arguments: the ends are --source and --target")
+	case o.MaxRows < 0:
+		return usagef("--max-rows must be 0 or more")
 	case o.Jobs < 1:
 		return usagef("-j/--jobs must be 1 or more")
 	case o.format != "text" && o.format != "json":
@@ -163,6 +172,14 @@ func (o *verifyFlags) verify(ctx context.Context, g *globals) (r *verify.Report,
 	target, err := list[1].resolve(ctx, g, o.neverAsk)
 	if err != nil {
 		return nil, err
+	}
+	if o.repairSQL != "" {
+		file, err := os.OpenFile(o.repairSQL, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600) // it holds values
+		if err != nil {
+			return nil, fmt.Errorf("--repair-sql: %w", err)
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		o.Repair = file
 	}
 	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "comparing")
 	defer front.Stop()

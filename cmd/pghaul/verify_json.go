@@ -20,9 +20,33 @@ type jsonTable struct {
 	Problem string    `json:"problem,omitempty"`
 	// CountOnly says why only the numbers of rows were compared.
 	CountOnly string `json:"count_only,omitempty"`
+	// Rows tells which rows differ.
+	Rows *jsonRows `json:"rows,omitempty"`
 	// Expected says why a difference has to be.
 	Expected string `json:"expected,omitempty"`
 	Equal    bool   `json:"equal"`
+}
+
+type jsonRows struct {
+	Key     []string  `json:"key"`
+	Missing int64     `json:"missing"`
+	Extra   int64     `json:"extra"`
+	Changed int64     `json:"changed"`
+	AtLeast bool      `json:"at_least,omitempty"`
+	Rows    []jsonRow `json:"rows"`
+	Problem string    `json:"problem,omitempty"`
+}
+
+type jsonRow struct {
+	Status  string         `json:"status"`
+	Key     []verify.Value `json:"key"`
+	Columns []jsonColumn   `json:"columns,omitempty"`
+}
+
+type jsonColumn struct {
+	Name   string       `json:"name"`
+	Source verify.Value `json:"source"`
+	Target verify.Value `json:"target"`
 }
 
 type jsonPosition struct {
@@ -107,7 +131,7 @@ func verifyReport(r *verify.Report, digests bool) any {
 	for i, t := range r.Tables {
 		out.Tables[i] = jsonTable{
 			Schema: t.Schema, Name: t.Name, Problem: t.Problem, CountOnly: t.CountOnly, Expected: t.Expected, Equal: t.Equal,
-			Source: side(t.Source, digests), Target: side(t.Target, digests),
+			Source: side(t.Source, digests), Target: side(t.Target, digests), Rows: rowsReport(t.Rows),
 		}
 	}
 	for i, s := range r.Sequences {
@@ -127,6 +151,21 @@ func verifyReport(r *verify.Report, digests bool) any {
 		if l.Level == verify.LevelLargeObjects {
 			out.LargeObjects = &jsonLargeObjects{jsonObjects(r.LargeObjects.Source), jsonObjects(r.LargeObjects.Target)}
 		}
+	}
+	return out
+}
+
+func rowsReport(d *verify.RowDiff) *jsonRows {
+	if d == nil {
+		return nil
+	}
+	out := &jsonRows{Key: append([]string{}, d.Key...), Missing: d.Missing, Extra: d.Extra, Changed: d.Changed, AtLeast: d.AtLeast, Problem: d.Problem, Rows: []jsonRow{}}
+	for _, r := range d.Rows {
+		row := jsonRow{Status: string(r.Status), Key: r.Key}
+		for _, c := range r.Columns {
+			row.Columns = append(row.Columns, jsonColumn(c))
+		}
+		out.Rows = append(out.Rows, row)
 	}
 	return out
 }

@@ -31,6 +31,11 @@ func writeComparison(w io.Writer, r *verify.Report, digests bool) error {
 		b.WriteByte('\n')
 		_, _ = sequenceTable(r.Sequences).WriteTo(&b)
 	}
+	for _, t := range r.Tables {
+		if t.Rows != nil {
+			writeRows(&b, name(t.Schema, t.Name), t.Rows)
+		}
+	}
 	writeDifferences(&b, r.Differences)
 	fmt.Fprintf(&b, "\n%s\n", verdict(r))
 	_, err := io.WriteString(w, b.String())
@@ -52,6 +57,70 @@ func moment(e verify.End) string {
 		s += ", LSN " + e.LSN
 	}
 	return s
+}
+
+// writeRows writes which rows of a table differ.
+func writeRows(b *strings.Builder, table string, d *verify.RowDiff) {
+	fmt.Fprintf(b, "\nrows of %s: %s\n", ui.Printable(table), rowCounts(d))
+	for _, r := range d.Rows {
+		b.WriteString("  " + ui.Printable(rowLine(d, r)) + "\n")
+	}
+	if more := d.Missing + d.Extra + d.Changed - int64(len(d.Rows)); more > 0 && len(d.Rows) > 0 {
+		fmt.Fprintf(b, "  and %d more\n", more)
+	}
+}
+
+// rowCounts says how many rows differ in which way.
+func rowCounts(d *verify.RowDiff) string {
+	if d.Problem != "" {
+		return "could not be looked for: " + d.Problem
+	}
+	var parts []string
+	for _, p := range []struct {
+		n    int64
+		what string
+	}{{d.Missing, "missing in target"}, {d.Extra, "missing in source"}, {d.Changed, "changed"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	s := strings.Join(parts, ", ")
+	if d.AtLeast {
+		s = "at least " + s
+	}
+	return s
+}
+
+// rowLine describes one row: its state, its key, and the values that differ.
+func rowLine(d *verify.RowDiff, r verify.Row) string {
+	state := map[verify.Status]string{verify.Different: "changed:", verify.MissingInTarget: "missing in target:", verify.MissingInSource: "missing in source:"}[r.Status]
+	keys := make([]string, len(r.Key))
+	for i, v := range r.Key {
+		keys[i] = text(v)
+		if i < len(d.Key) {
+			keys[i] = quote.Ident(d.Key[i]) + " = " + text(v)
+		}
+	}
+	line := state + " " + cmp.Or(strings.Join(keys, ", "), "a row too large to show")
+	if len(d.Key) == 0 && len(keys) > 0 {
+		line = state + " (" + strings.Join(keys, ", ") + ")"
+	}
+	for i, c := range r.Columns {
+		sep := "; "
+		if i == 0 {
+			sep = ": "
+		}
+		line += sep + quote.Ident(c.Name) + " " + text(c.Source) + " → " + text(c.Target)
+	}
+	return line
+}
+
+// text is a value for people, quoted as SQL does.
+func text(v verify.Value) string {
+	if v == nil {
+		return "NULL"
+	}
+	return quote.Literal(*v)
 }
 
 // writeDifferences writes those of definitions and so on: what should not be,
