@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/pghaul/pghaul/catalog"
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
@@ -31,6 +32,8 @@ type migrateFlags struct {
 	cronScript   string // file to write
 	secrets      *secretsFile
 	shown        map[string]bool // warnings of the plan that have been shown
+	verb         string          // of the summary
+	blockedHint  string          // what else can be done about a plan that blocks
 }
 
 func newMigrate(g *globals) *cobra.Command {
@@ -74,9 +77,7 @@ a run that was killed. "pghaul rollback" undoes a whole run.
 	f.StringVar(&o.plan, "plan", "", "follow the plan in `FILE`, made by pghaul plan -o and edited maybe")
 	o.addPolicy(f)
 	o.addCollision(f)
-	f.StringVar(&o.passwords, "passwords", "", "passwords of login roles from `FILE`: lines of role=password")
-	f.StringVar(&o.passwordFile, "password-file", "", "write passwords that are generated to `FILE`, which must not exist")
-	f.StringVar(&o.cronScript, "cron-script", "", "write a script that schedules the jobs of pg_cron again to `FILE`")
+	o.addOutputs(f)
 
 	run := newGroup("How to run")
 	f = run.flags
@@ -92,7 +93,14 @@ a run that was killed. "pghaul rollback" undoes a whole run.
 	return cmd
 }
 
-// check turns the flags into options of the library.
+// addOutputs adds the flags about what goes in and out beside the database.
+func (o *migrateFlags) addOutputs(f *pflag.FlagSet) {
+	f.StringVar(&o.passwords, "passwords", "", "passwords of login roles from `FILE`: lines of role=password")
+	f.StringVar(&o.passwordFile, "password-file", "", "write passwords that are generated to `FILE`, which must not exist")
+	f.StringVar(&o.cronScript, "cron-script", "", "write a script that schedules the jobs of pg_cron again to `FILE`")
+}
+
+// checkFlags turns the flags into options of the library.
 func (o *migrateFlags) checkFlags(args []string) error {
 	switch {
 	case len(args) > 0:
@@ -105,11 +113,17 @@ func (o *migrateFlags) checkFlags(args []string) error {
 	if err := o.ends.check(); err != nil {
 		return err
 	}
-	if err := o.policyFlags.check(); err != nil {
-		return err
-	}
 	var err error
 	if o.Phases, err = parsePhases(o.phases); err != nil {
+		return err
+	}
+	return o.options()
+}
+
+// options reads the files that flags name, and makes the options that all who
+// migrate have.
+func (o *migrateFlags) options() (err error) {
+	if err := o.policyFlags.check(); err != nil {
 		return err
 	}
 	if o.plan != "" {
@@ -160,12 +174,20 @@ func (o *migrateFlags) migrate(ctx context.Context, g *globals) (*migrate.Report
 	if err != nil {
 		return nil, err
 	}
-	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "migrating")
+	o.verb = "migrated"
+	return o.run(ctx, g, "migrating", func(opts migrate.Options) (*migrate.Report, error) {
+		return migrate.Run(ctx, source.config, target.config, opts)
+	})
+}
+
+// run migrates, and tells before and after what.
+func (o *migrateFlags) run(ctx context.Context, g *globals, title string, do func(migrate.Options) (*migrate.Report, error)) (*migrate.Report, error) {
+	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), title)
 	defer front.Stop()
 	o.Tool, o.Logger, o.Progress = toolName(), g.log, front.Tracker
 	o.Secrets = o.secrets.add
 	o.Planned = func(p *platform.Plan) error { return o.show(g, p) }
-	r, err := migrate.Run(ctx, source.config, target.config, o.Options)
+	r, err := do(o.Options)
 	front.Stop()
 	if blocked, ok := errors.AsType[*migrate.BlockedError](err); ok {
 		if err := o.showBlocked(g, blocked.Plan); err != nil {
@@ -228,7 +250,7 @@ func (o *migrateFlags) showBlocked(g *globals, p *platform.Plan) error {
 			return err
 		}
 	}
-	g.printf("pghaul: nothing has been done: decide first what blocks, see above")
+	g.printf("pghaul: nothing has been done: decide first what blocks, see above%s", o.blockedHint)
 	return nil
 }
 
@@ -275,7 +297,7 @@ func (o *migrateFlags) summary(r *migrate.Report, err error) []string {
 			phases = append(phases, jsonPhase{string(p.Phase), p.Elapsed.Seconds()})
 		}
 	}
-	verb := "migrated"
+	verb := o.verb
 	if err != nil {
 		verb = "not complete:"
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -15,20 +16,22 @@ import (
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
 	"github.com/pghaul/pghaul/migrate"
 	"github.com/pghaul/pghaul/platform"
+	"github.com/pghaul/pghaul/restore"
 )
 
 type planFlags struct {
 	ends
 	policyFlags
-	sel    catalog.Selection
-	file   string
-	format string
+	sel     catalog.Selection
+	file    string
+	format  string
+	archive string // in the place of the source
 }
 
 func newPlan(g *globals) *cobra.Command {
 	o := new(planFlags)
 	cmd := &cobra.Command{
-		Use:   "plan [flags] --source URL --target URL",
+		Use:   "plan [flags] (--source URL | --archive PATH) --target URL",
 		Short: "Say what a migration would do with every object",
 		Long: `plan reads two databases and says what migrate would do with everything that the
 source has: keep it, skip it, map it to another owner, name or grantee, rewrite
@@ -41,12 +44,14 @@ The plan that -o writes can be edited, and "migrate --plan" follows it exactly.
 ` + fmt.Sprintf(exitHelp, "something blocks: each with a way out"),
 		Example: `  pghaul plan --source "$AZURE_URL" --target "$NEON_URL"
   pghaul plan --source "$AZURE_URL" --target "$NEON_URL" -n app -o plan.yaml
-  pghaul plan --source "$AZURE_URL" --target "$NEON_URL" --format json`,
+  pghaul plan --source "$AZURE_URL" --target "$NEON_URL" --format json
+  pghaul plan --archive shop.dump --target "$NEON_URL"`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return runPlan(cmd.Context(), o, g, args) },
 	}
 	both := newGroup("The two ends")
 	o.addFlags(both.flags, "the database to move", "the database to move it into")
+	both.flags.StringVar(&o.archive, "archive", "", "plan to restore the archive in `PATH` instead")
 	what := newGroup("What to move")
 	addSelection(what.flags, &o.sel)
 	how := newGroup("How to move it")
@@ -72,8 +77,12 @@ func runPlan(ctx context.Context, o *planFlags, g *globals, args []string) error
 	case o.format != "text" && o.format != "yaml" && o.format != "json":
 		return usagef("--format %q: want text, yaml or json", o.format)
 	}
-	if err := o.ends.check(); err != nil {
-		return err
+	if o.archive == "" {
+		if err := o.ends.check(); err != nil {
+			return err
+		}
+	} else if o.source != "" || !reflect.DeepEqual(o.sel, catalog.Selection{}) {
+		return usagef("--archive is planned as a whole: leave --source and what selects objects out")
 	}
 	if err := o.policyFlags.check(); err != nil {
 		return err
@@ -91,14 +100,7 @@ func runPlan(ctx context.Context, o *planFlags, g *globals, args []string) error
 }
 
 func (o *planFlags) plan(ctx context.Context, g *globals) (*platform.Plan, error) {
-	source, target, err := o.resolve(ctx, g)
-	if err != nil {
-		return nil, err
-	}
-	p, err := migrate.NewPlan(ctx, source.config, target.config, migrate.Options{
-		Rules: o.rules, Select: o.sel, Logger: g.log,
-		SourcePlatform: platform.Name(o.sourcePlatform), TargetPlatform: platform.Name(o.targetPlatform),
-	})
+	p, err := o.read(ctx, g)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +118,34 @@ func (o *planFlags) plan(ctx context.Context, g *globals) (*platform.Plan, error
 		return p, errIncomplete
 	}
 	return p, nil
+}
+
+// read reads both ends.
+func (o *planFlags) read(ctx context.Context, g *globals) (p *platform.Plan, err error) {
+	opts := migrate.Options{
+		Rules: o.rules, Select: o.sel, Logger: g.log,
+		SourcePlatform: platform.Name(o.sourcePlatform), TargetPlatform: platform.Name(o.targetPlatform),
+	}
+	if o.archive == "" {
+		source, target, err := o.resolve(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		return migrate.NewPlan(ctx, source.config, target.config, opts)
+	}
+	if err := dropEnvironment(); err != nil {
+		return nil, err
+	}
+	in, err := openArchive(o.archive)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = cmpErr(err, in.Close()) }()
+	target, err := o.list()[1].resolve(ctx, g, o.neverAsk)
+	if err != nil {
+		return nil, err
+	}
+	return migrate.PlanArchive(ctx, restore.FromArchive(in), target.config, opts)
 }
 
 func (o *planFlags) print(g *globals, p *platform.Plan) error {
@@ -143,9 +173,17 @@ func (o *planFlags) next(p *platform.Plan) string {
 	case n > 1:
 		return fmt.Sprintf("%d things block: decide them as said above, or edit the plan (-o FILE).", n)
 	case o.file != "":
-		return fmt.Sprintf("Nothing blocks. Next: pghaul migrate --plan %s", o.file)
+		return fmt.Sprintf("Nothing blocks. Next: pghaul %s --plan %s", o.doer(), o.file)
 	}
-	return "Nothing blocks. Next: pghaul migrate with the same options."
+	return fmt.Sprintf("Nothing blocks. Next: pghaul %s with the same options.", o.doer())
+}
+
+// doer is the command that follows the plan.
+func (o *planFlags) doer() string {
+	if o.archive != "" {
+		return "restore"
+	}
+	return "migrate"
 }
 
 // paper is how many columns a text for people may have: those of a terminal,

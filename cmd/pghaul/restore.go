@@ -30,6 +30,8 @@ type restoreFlags struct {
 	list        bool
 	dryRun      bool
 	jobsGiven   bool
+	policy      policyOptions
+	journal     journalOptions
 }
 
 func newRestore(g *globals) *cobra.Command {
@@ -42,6 +44,10 @@ that pghaul dump or pg_dump made (directory, custom or tar). It goes on after an
 error, tells each with the object and the statement, and ends with how many
 there were. With -f it writes an SQL script instead and needs no server.
 
+Into a managed platform such as Neon it restores by that platform's policy, as
+migrate does: what cannot be there is left out or mapped, roles are created, and
+what was decided is told first. --platform-policy off leaves all that alone.
+
 The options are pg_restore's. One that pghaul does not have is refused by name.
 
 ` + fmt.Sprintf(exitHelp, "steps failed or were skipped and are listed\n       on stderr"),
@@ -53,6 +59,9 @@ The options are pg_restore's. One that pghaul does not have is refused by name.
 			o.jobsGiven = cmd.Flags().Changed("jobs")
 			if cmd.Flags().Changed("transaction-size") && o.txSize < 1 {
 				return usagef("--transaction-size must be 1 or more")
+			}
+			if flag := o.policy.move.given(cmd.Flags()); o.policy.move.plan != "" && flag != "" {
+				return usagef("--plan and %s contradict each other: the plan says what is done", flag)
 			}
 			return runRestore(cmd.Context(), o, g, args)
 		},
@@ -80,6 +89,7 @@ func (o *restoreFlags) addFlags(cmd *cobra.Command, g *globals) {
 	f.StringVar(&o.restrictKey, "restrict-key", "", "`KEY` that guards the script of -f; a random one by default")
 	f.BoolVarP(&o.list, "list", "l", false, "print the archive's table of contents and exit")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the statements that would run and exit")
+	o.journal.addFlags(f)
 	addReportFlag(f, g)
 
 	what := newGroup("What to restore")
@@ -114,7 +124,9 @@ func (o *restoreFlags) addFlags(cmd *cobra.Command, g *globals) {
 	conn := newGroup("Connection options")
 	o.conn.AddFlags(conn.flags)
 	conn.flags.StringVar(&o.Role, "role", "", "SET ROLE `NAME` on every connection")
-	addGroups(cmd, how, what, conn)
+	policy := newGroup("What platforms do differently")
+	o.policy.addFlags(policy.flags)
+	addGroups(cmd, how, what, policy, conn)
 	alias(cmd.Flags(), "no-acl", "no-privileges")
 	addPgOptions(cmd.Flags(), "pg_restore", restoreOptions)
 }
@@ -156,6 +168,12 @@ func (o *restoreFlags) check(args []string) error {
 		if pair.both {
 			return usagef("%s and %s contradict each other", pair.first, pair.second)
 		}
+	}
+	if err := o.journal.check(o); err != nil {
+		return err
+	}
+	if err := o.policy.check(o); err != nil {
+		return err
 	}
 	if o.TransactionSize = o.txSize; o.txSize > 0 || o.SingleTransaction {
 		o.Jobs = 1
@@ -212,10 +230,12 @@ func runRestore(ctx context.Context, o *restoreFlags, g *globals, args []string)
 		return err
 	}
 	r, err := o.restore(ctx, g, args[0])
-	return rep.close(ctx, restoreReport(r), err)
+	return rep.close(ctx, r, err)
 }
 
-func (o *restoreFlags) restore(ctx context.Context, g *globals, path string) (r *restore.Report, err error) {
+// restore does what is asked for and returns what goes into the report: nil,
+// that of a restore, or, by a platform's policy, that of a migration.
+func (o *restoreFlags) restore(ctx context.Context, g *globals, path string) (r any, err error) {
 	in, err := openArchive(path)
 	if err != nil {
 		return nil, err
@@ -244,19 +264,36 @@ func (o *restoreFlags) restore(ctx context.Context, g *globals, path string) (r 
 		}
 		return nil, err
 	}
-	return o.run(ctx, g, source)
-}
-
-// run restores into a database.
-func (o *restoreFlags) run(ctx context.Context, g *globals, source restore.Source) (*restore.Report, error) {
 	target, err := o.conn.endpoint(ctx, g.terminal)
 	if err != nil {
 		return nil, err
 	}
+	if o.byPolicy(ctx, g, target.config) {
+		moved, err := o.runPolicy(ctx, g, source, target.config)
+		return migrateReport(moved), err
+	}
+	done, err := o.run(ctx, g, source, target)
+	return restoreReport(done), err
+}
+
+// run restores into a database.
+func (o *restoreFlags) run(ctx context.Context, g *globals, source restore.Source, target *endpoint) (*restore.Report, error) {
+	journal := o.journal.open(o, g, source, target.config)
+	config := target.config
+	if journal != nil {
+		o.Journal, config = journal, journal.Target()
+	}
 	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "restoring")
 	defer front.Stop()
 	o.Logger, o.Progress = g.log, front.Tracker
-	r, err := restore.Run(ctx, target.config, source, o.Options)
+	r, err := restore.Run(ctx, config, source, o.Options)
+	if refused, ok := errors.AsType[*restore.JournalError](err); ok && !o.journal.resume {
+		g.warn("%s: going on without one, so that a run that is killed cannot be resumed", refused)
+		journal.Close()
+		journal, o.Journal = nil, nil
+		r, err = restore.Run(ctx, target.config, source, o.Options)
+	}
+	err = closeJournal(ctx, journal, err)
 	front.Stop()
 	if r != nil {
 		g.tellRestore(r, err)
