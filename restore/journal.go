@@ -152,20 +152,21 @@ func StepPhase(s *Step) string {
 // Fingerprint tells sources apart: by where and when they were made, and by
 // their entries.
 func Fingerprint(src Source) string {
-	h := sha256.New()
+	var h strings.Builder
 	header := src.Header()
-	fmt.Fprintf(h, "%s\x00%s\x00%s\x00", header.Database, header.ServerVersion, header.Created.UTC().Format(time.RFC3339))
+	fmt.Fprintf(&h, "%s\x00%s\x00%s\x00", header.Database, header.ServerVersion, header.Created.UTC().Format(time.RFC3339))
 	entries := src.Entries()
 	for i := range entries {
 		e := &entries[i]
-		fmt.Fprintf(h, "%d\x00%s\x00%s\x00%s\x00%s\x00%s\x00", e.ID, e.Kind, e.Namespace, e.Tag, e.Create, e.Copy)
+		fmt.Fprintf(&h, "%d\x00%s\x00%s\x00%s\x00%s\x00%s\x00", e.ID, e.Kind, e.Namespace, e.Tag, e.Create, e.Copy)
 	}
 	if m := src.Manifest(); m != nil {
 		for _, t := range m.Tables {
-			fmt.Fprintf(h, "%d\x00%d\x00%s\x00", t.Entry, t.Rows, t.Digest)
+			fmt.Fprintf(&h, "%d\x00%d\x00%s\x00", t.Entry, t.Rows, t.Digest)
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	sum := sha256.Sum256([]byte(h.String()))
+	return hex.EncodeToString(sum[:16])
 }
 
 // Open implements Journal. With a plan that does not agree with what the
