@@ -9,6 +9,7 @@ GOLANGCI = $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 
 # make test ARGS='-run TestX ./catalog' narrows the tests.
 ARGS ?= ./...
+SCALE ?= 0.05
 
 .PHONY: help build test race faults lint fmt cross bench demo servers client oracle clean
 
@@ -40,8 +41,10 @@ cross: ## compile for the other platforms
 		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -trimpath -o /dev/null ./cmd/pghaul; \
 	done
 
-bench: build servers client ## compare with pg_dump and pg_restore; SCALE=1 is 2.2 GB
-	$(GO) run ./internal/pgtest/throwaway run 18 -- scripts/bench.sh $(SCALE)
+bench: build servers client ## compare with pg_dump, pg_restore and pgcopydb; SCALE=1 is 2.2 GB, BENCH='-rounds 3 -only dump' narrows
+	$(GO) build -o bin/bench ./internal/bench
+	$(GO) run ./internal/pgtest/throwaway run 18 -- bin/bench -scale $(SCALE) -o docs/benchmarks.md \
+		-client "$$(scripts/oracle.sh | sed -n 's/^PostgreSQL 18 client: //p')" $(BENCH)
 
 demo: build ## migrate the sample shop between an Azure-like and a Neon-like server
 	$(GO) run ./internal/demo
