@@ -11,12 +11,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) { pgtest.Main(m, func() error { return goleak.Find() }) }
 
 // pg_restore reads what a Writer makes: voided frames, seek tables and all.
 func TestPgRestoreReads(t *testing.T) {

@@ -7,10 +7,12 @@ import (
 	"sync"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/pghaul/pghaul/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m, compared.print) }
+func TestMain(m *testing.M) { pgtest.Main(m, compared.print, func() error { return goleak.Find() }) }
 
 // compared adds up what the comparisons with pg_dump found, for make oracle.
 var compared tally

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 
 	"github.com/pghaul/pghaul/internal/pgtest"
 )
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	pgtest.Main(m)
+	pgtest.Main(m, func() error { return goleak.Find() })
 }
 
 // scriptEnv puts the command on the path of a script.

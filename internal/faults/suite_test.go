@@ -90,7 +90,7 @@ type usual struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	l := &lab{verbs: []string{"dump", "restore", "verify"}, usual: map[string]usual{}}
+	l := &lab{verbs: []string{"dump", "restore", "verify", "migrate"}, usual: map[string]usual{}}
 	if text := os.Getenv("PGHAUL_FAULTS_VERBS"); text != "" {
 		l.verbs = strings.Split(text, ",")
 	}
@@ -115,13 +115,12 @@ func newLab(t *testing.T) *lab {
 	l.want = contents(t, l.servers[0], l.source)
 	l.archive = filepath.Join(dir, "archive")
 	l.must(t, "dump", "-j", "2", "--part-size", "1000000", "-d", l.url(0, l.source, false), "-f", l.archive)
-	l.equal, l.other = l.servers[1].Database(t), l.servers[1].Database(t)
-	for _, db := range []string{l.equal, l.other} {
-		l.must(t, "restore", "-d", l.url(1, db, false), l.archive)
-	}
+	l.equal = l.servers[1].Database(t)
+	l.must(t, "restore", "-d", l.url(1, l.equal, false), l.archive)
 	if got := contents(t, l.servers[1], l.equal); got != l.want {
 		t.Fatalf("the copy is not the source without any fault:\n%s", diff(l.want, got))
 	}
+	l.other = l.servers[1].DatabaseFrom(t, l.equal)
 	l.servers[1].Exec(t, l.other, "DELETE FROM app.big WHERE id = 12345")
 	for _, verb := range l.verbs {
 		l.measure(t, verb)
