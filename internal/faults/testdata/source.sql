@@ -38,6 +38,7 @@ CREATE VIEW app.totals AS SELECT c.name, count(*) AS orders FROM app.customers c
 CREATE MATERIALIZED VIEW app.summary AS SELECT m, count(*) FROM app.big GROUP BY m;
 CREATE UNIQUE INDEX summary_m ON app.summary (m);
 GRANT SELECT ON app.totals TO PUBLIC;
-SELECT setval('app.customers_id_seq', 777), setval('app.orders_id_seq', 9999);
+-- What setval has set survives a crash as it is; nextval runs ahead.
+SELECT setval('app.customers_id_seq', 777), setval('app.orders_id_seq', 9999), setval('app.documents_id_seq', 12);
 SELECT lo_from_bytea(50000 + i, decode(repeat(md5(i::text), 500 * i), 'hex')) FROM generate_series(1, 10) i;
 SELECT lo_from_bytea(60000, decode(repeat('00ff10', 800000), 'hex'));
