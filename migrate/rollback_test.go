@@ -126,6 +126,30 @@ func TestFailureInEachPhase(t *testing.T) {
 			same(t, start, before(t, p))
 		})
 	}
+	t.Run("cancelled", func(t *testing.T) { cancelled(t, p, start) })
+}
+
+// A run that is cancelled keeps what it has done, but no rights that were for
+// its time, and can be undone.
+func cancelled(t *testing.T, p *pair, start string) {
+	for _, lines := range []int64{16, 40} {
+		ctx, cancel := context.WithCancel(t.Context())
+		opts := options(nil)
+		opts.Logger = slog.New(&killer{left: lines, kill: func() error { cancel(); return nil }})
+		report, err := migrate.Run(ctx, p.source, p.target, opts)
+		cancel()
+		if !errors.Is(err, context.Canceled) || report == nil || report.Complete || report.Rollback != nil {
+			t.Errorf("after %d lines: error %v, report %+v", lines, err, report)
+		}
+		if n := p.ne.Text(t, "neondb", "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'pghaul%'"); n != "0" {
+			t.Errorf("after %d lines: the helper role is still there", lines)
+		}
+		if n := p.ne.Text(t, "neondb", "SELECT count(*) FROM pg_roles WHERE rolname = 'app_owner'"); n != "1" {
+			t.Errorf("after %d lines: what was done is gone", lines)
+		}
+		rollBack(t, p)
+		same(t, start, before(t, p))
+	}
 }
 
 func rollBack(t *testing.T, p *pair) {
@@ -176,7 +200,7 @@ func TestKilled(t *testing.T) {
 	}
 	opts := options(nil)
 	opts.Resume = args[3] == "resume"
-	opts.Logger = slog.New(&killer{left: n})
+	opts.Logger = slog.New(&killer{left: n, kill: func() error { return syscall.Kill(os.Getpid(), syscall.SIGKILL) }})
 	report, err := migrate.Run(context.Background(), config(t, args[1]), config(t, args[2]), opts)
 	if err != nil || !report.Complete {
 		fmt.Println("not complete:", err)
@@ -189,13 +213,14 @@ func TestKilled(t *testing.T) {
 // count comes to.
 type killer struct {
 	left  int64
+	kill  func() error
 	lines atomic.Int64
 }
 
 func (k *killer) Enabled(context.Context, slog.Level) bool { return true }
 func (k *killer) Handle(context.Context, slog.Record) error {
 	if k.lines.Add(1) == k.left {
-		return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		return k.kill()
 	}
 	return nil
 }

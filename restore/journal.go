@@ -424,8 +424,9 @@ func (j *TargetJournal) connect(ctx context.Context) error {
 	}
 	j.conn = conn
 	// The journal's tables have no statistics, and the comparison of catalogs row
-	// by row takes minutes.
-	return exec(ctx, conn.PgConn(), "SET enable_nestloop = off; SET jit = off")
+	// by row takes minutes. What somebody else holds cannot be taken back, and is
+	// better said than waited for.
+	return exec(ctx, conn.PgConn(), "SET enable_nestloop = off; SET jit = off; SET lock_timeout = '1min'")
 }
 
 // Close leaves the journal for a later run.

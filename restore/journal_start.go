@@ -197,7 +197,7 @@ func (j *TargetJournal) take(ctx context.Context, earlier *JournalRun) error {
 	case earlier.Verb != j.opts.Verb:
 		return fmt.Errorf("cannot resume: the journal in the target is of a %s", earlier.Verb)
 	case earlier.Source != j.opts.Source:
-		return fmt.Errorf("cannot resume: the run that was not finished restored from another source; resume with that one, or undo it with pghaul rollback")
+		return fmt.Errorf("cannot resume: the run that was not finished was from another source, or by other rules; resume with those, or undo it with pghaul rollback")
 	}
 	if err := j.own(ctx); err != nil {
 		return err
