@@ -26,6 +26,7 @@ type restoreFlags struct {
 	restrictKey string
 	useList     string
 	txSize      int
+	indexMemory string
 	statistics  bool
 	list        bool
 	dryRun      bool
@@ -85,6 +86,8 @@ func (o *restoreFlags) addFlags(cmd *cobra.Command, g *globals) {
 	f.BoolVar(&o.DisableTriggers, "disable-triggers", false, "with rows only: switch triggers off while a table loads")
 	f.StringVarP(&o.Superuser, "superuser", "S", "", "with --disable-triggers: do so as `NAME`")
 	f.BoolVar(&o.RowSecurity, "enable-row-security", false, "load under row-level security")
+	f.BoolVar(&o.Analyze, "analyze", false, "gather the planner's statistics of each table, unless they are restored")
+	f.StringVar(&o.indexMemory, "max-index-memory", "", "`SIZE` that builds of indexes may take in the target together, such as 1GB")
 	f.StringVarP(&o.file, "file", "f", "", "write an SQL script for psql to `FILE`, - for stdout, instead")
 	f.StringVar(&o.restrictKey, "restrict-key", "", "`KEY` that guards the script of -f; a random one by default")
 	f.BoolVarP(&o.list, "list", "l", false, "print the archive's table of contents and exit")
@@ -184,6 +187,11 @@ func (o *restoreFlags) check(args []string) error {
 		return usagef("format %q: want d, c or t", o.format)
 	}
 	var err error
+	if o.indexMemory != "" {
+		if o.MaxIndexMemory, err = parseMemory(o.indexMemory); err != nil {
+			return usagef("--max-index-memory: %v", err)
+		}
+	}
 	o.Sections, err = parseSections(o.sections)
 	return err
 }
