@@ -61,6 +61,56 @@ func TestSettings(t *testing.T) {
 	})
 }
 
+// TestTimeouts shows that no timeout of a role or a database ends a session's
+// work, neither while it runs nor while it is idle.
+func TestTimeouts(t *testing.T) {
+	t.Parallel()
+	pgtest.EachSource(t, func(t *testing.T, s *pgtest.Server) {
+		role := s.Role(t, "LOGIN")
+		db := s.Database(t)
+		names := []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
+		if s.Major >= 14 {
+			names = append(names, "idle_session_timeout")
+		}
+		if s.Major >= 17 {
+			names = append(names, "transaction_timeout")
+		}
+		for i, name := range names {
+			of := "ROLE " + role
+			if i%2 == 0 {
+				of = "DATABASE " + db
+			}
+			s.Exec(t, db, "ALTER "+of+" SET "+name+" = '200ms'")
+		}
+		for _, purpose := range []Purpose{ReadCatalog, ReadData, Write} {
+			cfg := s.Config(t, db)
+			cfg.User = role
+			conn, err := Connect(t.Context(), cfg, purpose, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer Close(conn)
+			for _, name := range names {
+				var got string
+				if err := conn.QueryRow(t.Context(), "SELECT pg_catalog.current_setting($1)", name).Scan(&got); err != nil || got != "0" {
+					t.Errorf("purpose %d: %s is %q, %v, want 0", purpose, name, got, err)
+				}
+			}
+			if purpose != ReadData { // once is enough to see them not strike
+				continue
+			}
+			time.Sleep(300 * time.Millisecond) // idle
+			if _, err := conn.PgConn().Exec(t.Context(), "BEGIN; SELECT pg_sleep(0.3)").ReadAll(); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(300 * time.Millisecond) // idle in a transaction
+			if _, err := conn.PgConn().Exec(t.Context(), "COMMIT").ReadAll(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // TestLockTables loses neither the snapshot nor the other locks over a table
 // that is gone, and names a table that another session holds.
 func TestLockTables(t *testing.T) {
