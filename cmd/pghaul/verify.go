@@ -24,6 +24,7 @@ type verifyFlags struct {
 	policyFlags
 	planFile  string
 	repairSQL string
+	page      string // path of the HTML report
 	noPolicy  bool
 	archive   string
 	level     string
@@ -78,7 +79,8 @@ wrong server; .pgpass (PGPASSFILE) and service files (PGSERVICEFILE) are read.
 	out := newGroup("Output options")
 	f = out.flags
 	f.IntVarP(&o.Jobs, "jobs", "j", 2, "read on `N` connections on each side")
-	f.StringVar(&o.format, "format", "text", "`FORMAT` of the result: text or json")
+	f.StringVar(&o.format, "format", "text", "`FORMAT` of the result: text, json or junit")
+	f.StringVar(&o.page, "report", "", "write a page for people to `FILE`, HTML that needs nothing else")
 	addReportFlag(f, g)
 	rows := newGroup("Where rows differ")
 	f = rows.flags
@@ -102,8 +104,8 @@ func runVerify(ctx context.Context, o *verifyFlags, g *globals, args []string) e
 		return usagef("--max-rows must be 0 or more")
 	case o.Jobs < 1:
 		return usagef("-j/--jobs must be 1 or more")
-	case o.format != "text" && o.format != "json":
-		return usagef("--format %q: want text or json", o.format)
+	case !slices.Contains([]string{"text", "json", "junit"}, o.format):
+		return usagef("--format %q: want text, json or junit", o.format)
 	}
 	var err error
 	if o.Levels, err = verify.ParseLevels(o.level); err != nil {
@@ -196,6 +198,11 @@ func (o *verifyFlags) verify(ctx context.Context, g *globals) (r *verify.Report,
 	if err := o.print(g, r); err != nil {
 		return r, err
 	}
+	if o.page != "" {
+		if err := o.writePage(r); err != nil {
+			return r, err
+		}
+	}
 	if !r.Equal() {
 		return r, errIncomplete
 	}
@@ -203,12 +210,28 @@ func (o *verifyFlags) verify(ctx context.Context, g *globals) (r *verify.Report,
 }
 
 func (o *verifyFlags) print(g *globals, r *verify.Report) error {
+	if o.format == "junit" {
+		return writeJUnit(g.stdout, r)
+	}
 	if o.format == "json" {
 		e := json.NewEncoder(g.stdout)
 		e.SetIndent("", "  ")
 		return e.Encode(verifyReport(r, o.digests(r)))
 	}
 	return writeComparison(g.stdout, r, o.digests(r))
+}
+
+// writePage writes the HTML report.
+func (o *verifyFlags) writePage(r *verify.Report) (err error) {
+	file, err := os.Create(o.page)
+	if err != nil {
+		return fmt.Errorf("--report: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := writeHTML(file, r); err != nil {
+		return fmt.Errorf("write report %s: %w", o.page, err)
+	}
+	return nil
 }
 
 // digests reports whether rows were compared and not only counted.

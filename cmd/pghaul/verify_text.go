@@ -130,10 +130,7 @@ func writeDifferences(b *strings.Builder, list []verify.Difference) {
 	expected := map[string][]string{}
 	for i := range list {
 		d := &list[i]
-		what := d.Kind + " " + d.Name
-		if d.Schema != "" {
-			what = d.Kind + " " + d.Schema + "." + d.Name
-		}
+		what := objectName(*d)
 		if d.Expected != "" {
 			if expected[d.Expected] == nil {
 				reasons = append(reasons, d.Expected)
@@ -156,6 +153,14 @@ func writeDifferences(b *strings.Builder, list []verify.Difference) {
 		}
 		fmt.Fprintf(b, "\nexpected: %s\n  %s%s\n", reason, ui.Printable(strings.Join(names, ", ")), more)
 	}
+}
+
+// objectName is what reports call something that differs.
+func objectName(d verify.Difference) string {
+	if d.Schema != "" {
+		return d.Kind + " " + d.Schema + "." + d.Name
+	}
+	return d.Kind + " " + d.Name
 }
 
 // lineDiff compares two texts by their lines: "- " is of the source, "+ " of the
@@ -285,6 +290,12 @@ func value(v *verify.SequenceValue) string {
 
 func name(schema, object string) string { return quote.Ident(schema) + "." + quote.Ident(object) }
 
+// nouns are what the levels compare.
+var nouns = map[verify.Level]string{
+	verify.LevelSchema: "definition", verify.LevelCounts: "table", verify.LevelDigest: "table", verify.LevelSequences: "sequence",
+	verify.LevelLargeObjects: "large object", verify.LevelIndexes: "index", verify.LevelSecurity: "fact of security", verify.LevelStatistics: "table with statistics",
+}
+
 // verdict is the last line of a comparison.
 func verdict(r *verify.Report) string {
 	var all, bad []string
@@ -297,10 +308,7 @@ func verdict(r *verify.Report) string {
 	expected := 0
 	for _, l := range r.Levels {
 		expected += l.Expected
-		noun := map[verify.Level]string{
-			verify.LevelSchema: "definition", verify.LevelCounts: "table", verify.LevelDigest: "table", verify.LevelSequences: "sequence",
-			verify.LevelLargeObjects: "large object", verify.LevelIndexes: "index", verify.LevelSecurity: "fact of security", verify.LevelStatistics: "table with statistics",
-		}[l.Level]
+		noun := nouns[l.Level]
 		text := plural(l.Compared, noun)
 		if noun == "table" {
 			text += " with " + ui.Plural(count, "row")
