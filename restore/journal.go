@@ -118,7 +118,7 @@ func NewJournal(target *pgx.ConnConfig, opts JournalOptions) *TargetJournal {
 	if opts.Phase == nil {
 		opts.Phase = StepPhase
 	}
-	j := &TargetJournal{opts: opts, log: opts.Logger, steps: make(map[string]recorded), voids: make(map[string]bool)}
+	j := &TargetJournal{opts: opts, log: opts.Logger, steps: make(map[string]recorded), voids: make(map[string]bool), extensions: []string{""}}
 	if j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)
 	}
