@@ -230,39 +230,48 @@ func (r *run) rows(ctx context.Context, conn *pgx.Conn, j job) (err error) {
 
 // copyRows reads a table's rows, or those of a TID range, into w.
 func (l *Live) copyRows(ctx context.Context, conn *pgx.Conn, d *catalog.TableData, where string, w *rowWriter) error {
-	if err := l.lockRows(ctx, conn, d); err != nil {
-		return err
-	}
-	var err error
 	if l.opts.Inserts != nil {
-		err = l.opts.Inserts.write(ctx, conn.PgConn(), d, where, w.statement)
-	} else {
-		var n int64
-		n, err = copyproto.Query{Conn: conn.PgConn(), SQL: d.CopyTo(where)}.CopyTo(ctx, w)
-		if err == nil {
-			err = w.end(n)
-		}
+		return l.insertRows(ctx, conn, d, where, w.statement)
 	}
-	if err != nil {
-		return l.failed(conn, "dump "+d.QualifiedName(), err)
+	n, err := copyproto.Query{Conn: conn.PgConn(), SQL: lockRows(d) + d.CopyTo(where)}.CopyTo(ctx, w)
+	if err == nil {
+		err = w.end(n)
 	}
-	return nil
+	return l.dumped(conn, d, err)
 }
 
-// lockRows takes the worker's own lock on a table at once, or fails: behind a
-// session that waits for the table because of the leader's lock, this one would
-// wait for ever.
-func (l *Live) lockRows(ctx context.Context, conn *pgx.Conn, d *catalog.TableData) error {
+// insertRows reads a table's rows and hands them to emit as INSERT statements.
+func (l *Live) insertRows(ctx context.Context, conn *pgx.Conn, d *catalog.TableData, where string, emit func(statement []byte, rows int64) error) error {
+	var err error
+	if lock := lockRows(d); lock != "" {
+		_, err = conn.PgConn().Exec(ctx, lock).ReadAll()
+	}
+	if err == nil {
+		err = l.opts.Inserts.write(ctx, conn.PgConn(), d, where, emit)
+	}
+	return l.dumped(conn, d, err)
+}
+
+// lockRows returns the statement by which a worker takes its own lock on a table
+// at once, or fails: behind a session that waits for the table because of the
+// leader's lock, it would wait for ever. It goes along with the COPY, as each
+// round trip to a far server counts where tables are many and small.
+func lockRows(d *catalog.TableData) string {
 	if d.Foreign() {
-		return nil // LOCK does not take foreign tables
+		return "" // LOCK does not take foreign tables
 	}
-	if _, err := conn.PgConn().Exec(ctx, "LOCK TABLE "+d.Table.QualifiedName()+" IN ACCESS SHARE MODE NOWAIT").ReadAll(); err != nil {
-		if pg.Code(err) == "55P03" {
-			return fmt.Errorf("dump %s: another session waits for an exclusive lock on the table, which nobody gets while the dump runs: %w", d.QualifiedName(), err)
-		}
-		return l.failed(conn, "lock "+d.QualifiedName(), err)
+	return "LOCK TABLE " + d.Table.QualifiedName() + " IN ACCESS SHARE MODE NOWAIT;\n"
+}
+
+// dumped explains why the rows of a table could not be read.
+func (l *Live) dumped(conn *pgx.Conn, d *catalog.TableData, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case pg.Code(err) == "55P03":
+		return fmt.Errorf("dump %s: another session waits for an exclusive lock on the table, which nobody gets while the dump runs: %w", d.QualifiedName(), err)
 	}
-	return nil
+	return l.failed(conn, "dump "+d.QualifiedName(), err)
 }
 
 func (l *Live) failed(conn *pgx.Conn, what string, err error) error {

@@ -64,21 +64,15 @@ func (r liveRows) CopyTo(ctx context.Context, w io.Writer) (rows int64, err erro
 		return 0, err
 	}
 	defer func() { l.pool.put(conn) }()
-	if err := l.lockRows(ctx, conn, r.d); err != nil {
-		return 0, err
-	}
 	l.log.Info("dumping contents of table " + r.d.QualifiedName())
 	if l.opts.Inserts != nil {
-		err = l.opts.Inserts.write(ctx, conn.PgConn(), r.d, "", func(statement []byte, n int64) error {
+		err = l.insertRows(ctx, conn, r.d, "", func(statement []byte, n int64) error {
 			rows += n
 			_, err := w.Write(statement)
 			return err
 		})
-	} else {
-		rows, err = copyproto.Query{Conn: conn.PgConn(), SQL: r.d.CopyTo("")}.CopyTo(ctx, w)
+		return rows, err
 	}
-	if err != nil {
-		return rows, l.failed(conn, "dump "+r.d.QualifiedName(), err)
-	}
-	return rows, nil
+	rows, err = copyproto.Query{Conn: conn.PgConn(), SQL: lockRows(r.d) + r.d.CopyTo("")}.CopyTo(ctx, w)
+	return rows, l.dumped(conn, r.d, err)
 }
