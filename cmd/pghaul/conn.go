@@ -43,6 +43,14 @@ type endpoint struct {
 	encoding string
 }
 
+// warnOfPassword tells that a password on the command line is seen by others.
+func (o *connOptions) warnOfPassword(g *globals) {
+	set := settings{}
+	if set.database(o.dbname) == nil && set["password"] != "" {
+		g.warn("the password is on the command line, where other users of this machine can see it: set PGPASSWORD instead, or use .pgpass")
+	}
+}
+
 // endpoint resolves the options. Like libpq it takes the connection string
 // first, then the other options, then a service file, then the environment.
 func (o *connOptions) endpoint(ctx context.Context, t terminal) (*endpoint, error) {

@@ -172,6 +172,7 @@ func TestCommandOverTLS(t *testing.T) {
 		args   []string
 	}{
 		{0, "dumped 1 row of 1 table", []string{"dump", "-vv", "-d", good + "app" + verified, "-f", dir}},
+		{0, "set PGPASSWORD instead", []string{"dump", "-d", good + "app" + verified, "-f", dir + "-warned"}},
 		{0, "restored 1 row", []string{"restore", "-vv", "-d", good + target + verified, dir}},
 		{0, "", []string{"verify", "-vv", "--source", good + "app" + verified, "--target", good + target + verified}},
 		{1, "28P01", []string{"dump", "-vv", "-d", "postgres://app:wr0ng-secret" + address + "app" + verified, "-f", dir + "2"}},

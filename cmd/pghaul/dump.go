@@ -241,6 +241,7 @@ func runDump(ctx context.Context, o *dumpFlags, g *globals, args []string) error
 	if err != nil {
 		return err
 	}
+	o.conn.warnOfPassword(g)
 	source, err := o.conn.endpoint(ctx, g.terminal)
 	if err != nil {
 		return rep.close(ctx, nil, err)

@@ -21,7 +21,7 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitIncomplete  = 3
-	exitInterrupted = 130 // by SIGINT; SIGTERM gives 143
+	exitInterrupted = 130 // by SIGINT; SIGTERM gives 143, SIGHUP 129
 )
 
 const exitHelp = `Exit status:
@@ -58,8 +58,11 @@ func (e *toldError) Unwrap() error { return e.error }
 type interrupted struct{ sig os.Signal }
 
 func (e *interrupted) Error() string {
-	if e.sig == syscall.SIGTERM {
+	switch e.sig {
+	case syscall.SIGTERM:
 		return "terminated"
+	case syscall.SIGHUP:
+		return "the terminal was closed"
 	}
 	return "interrupted"
 }

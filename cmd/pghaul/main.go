@@ -18,16 +18,23 @@ func run(args []string, std streams) int {
 	return execute(ctx, args, std)
 }
 
-// withSignals returns a context that the first SIGINT or SIGTERM ends, with an
-// *interrupted as its cause. A second signal kills the process.
+// withSignals returns a context that the first SIGINT, SIGTERM or SIGHUP ends,
+// with an *interrupted as its cause. A second SIGINT or SIGTERM kills the process.
+// What it was told to ignore when it was started, as nohup does, it ignores.
 func withSignals(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
 	go func() {
 		select {
 		case s := <-signals:
 			signal.Stop(signals)
+			// A terminal that is closed may say so more than once.
+			signal.Ignore(syscall.SIGHUP)
 			cancel(&interrupted{s})
 		case <-ctx.Done():
 		}

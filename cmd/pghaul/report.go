@@ -104,6 +104,7 @@ type reportFile struct {
 // openReport makes the files before the run, so that a mistyped path does not
 // come to light hours later, and begins the audit before the first connection.
 func (g *globals) openReport(command string) (*reportFile, error) {
+	noticeClosedPipe() // of stderr, say: it is no reason to leave rows half moved
 	f := &reportFile{path: g.reportJSON, command: command, started: time.Now()}
 	var err error
 	if f.path != "" {

@@ -272,6 +272,7 @@ func (o *restoreFlags) restore(ctx context.Context, g *globals, path string) (r 
 		}
 		return nil, err
 	}
+	o.conn.warnOfPassword(g)
 	target, err := o.conn.endpoint(ctx, g.terminal)
 	if err != nil {
 		return nil, err

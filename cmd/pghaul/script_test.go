@@ -3,6 +3,9 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -43,12 +46,59 @@ func scriptEnv(env *testscript.Env) error {
 	env.Setenv(runAsCommand, "1")
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("LC_ALL", "C.UTF-8")
-	return nil
+	return keepSecret(env)
 }
+
+// storySecret is the password of every connection in scripts and stories.
+const storySecret = "kX9-whispered-only"
+
+// keepSecret gives a script the password, and fails it if any file that the
+// script leaves shows it, such as a report or an audit log.
+func keepSecret(env *testscript.Env) error {
+	passfile := filepath.Join(env.WorkDir, ".pgpass")
+	env.Defer(func() {
+		err := filepath.WalkDir(env.WorkDir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() || path == passfile {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if err == nil && bytes.Contains(text, []byte(storySecret)) {
+				err = fmt.Errorf("%s shows the password", path)
+			}
+			return err
+		})
+		if err != nil {
+			env.T().Log(err)
+			env.T().FailNow()
+		}
+	})
+	return os.WriteFile(passfile, []byte("*:*:*:*:"+storySecret+"\n"), 0o600)
+}
+
+// A listener hears all that a script's commands print, and fails if a password
+// is in it.
+type listener struct{ *testing.T }
+
+// Run implements testscript.T.
+func (l listener) Run(name string, f func(testscript.T)) {
+	l.T.Run(name, func(t *testing.T) { f(listener{t}) })
+}
+
+// Log implements testscript.T.
+func (l listener) Log(args ...any) {
+	l.Helper()
+	if strings.Contains(fmt.Sprint(args...), storySecret) {
+		l.Error("the password was printed")
+	}
+	l.T.Log(args...)
+}
+
+// Verbose implements testscript.T: everything is to be heard.
+func (listener) Verbose() bool { return true }
 
 // TestScripts runs the stories that need no server.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(listener{t}, testscript.Params{
 		Dir: "testdata/script", Setup: scriptEnv, RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 	})
@@ -58,7 +108,7 @@ func TestScripts(t *testing.T) {
 func TestStories(t *testing.T) {
 	majors := pgtest.Versions(t)
 	server := pgtest.Start(t, majors[len(majors)-1])
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(listener{t}, testscript.Params{
 		Dir: "testdata/story", RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOST", server.Host)

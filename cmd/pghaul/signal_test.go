@@ -59,6 +59,7 @@ func TestInterruptedDump(t *testing.T) {
 	}{
 		{syscall.SIGINT, 130, "pghaul: error: interrupted"},
 		{syscall.SIGTERM, 143, "pghaul: error: terminated"},
+		{syscall.SIGHUP, 129, "pghaul: error: the terminal was closed"},
 	} {
 		t.Run(c.signal.String(), func(t *testing.T) {
 			before := s.Text(t, db, waiting)
