@@ -241,9 +241,33 @@ func (l *lab) afterRestore(t *testing.T, s *scenario, db string, status int) str
 		l.same(t, db)
 		return "failed as a whole, and complete the second time"
 	}
-	l.must(t, "restore", "-j", "4", "--clean", "--if-exists", "-d", l.url(1, db, false), l.archive)
-	l.same(t, db)
-	return "failed, and complete the second time with --clean"
+	again := func(flags ...string) {
+		l.must(t, append(append([]string{"restore", "-j", "4"}, flags...), "-d", l.url(1, db, false), l.archive)...)
+		l.same(t, db)
+	}
+	switch {
+	case !l.journal(t, db):
+		again("--clean", "--if-exists")
+		return "failed without a journal, and complete the second time with --clean"
+	case s.second == 0:
+		l.must(t, "rollback", "--target", l.url(1, db, false))
+		if left := contents(t, l.servers[1], db); left != "" {
+			t.Errorf("a rollback left something:\n%s", left)
+		}
+		again()
+		return "failed, rolled back, and complete the second time"
+	case s.second == 1:
+		again("--clean", "--if-exists", "--discard-journal")
+		return "failed, and complete the second time with --clean"
+	}
+	again("--resume")
+	return "failed, and complete with --resume"
+}
+
+// journal reports whether a database at the target has a journal.
+func (l *lab) journal(t *testing.T, db string) bool {
+	t.Helper()
+	return l.servers[1].Text(t, db, "SELECT count(*) FROM pg_namespace WHERE nspname = 'pghaul'") != "0"
 }
 
 // afterVerify compares again. Databases that differ must not have passed for
@@ -281,9 +305,8 @@ func (l *lab) afterMigrate(t *testing.T, s *scenario, db string, status int) str
 		p := l.start(t, l.arguments(&scenario{verb: "migrate", jobs: s.jobs, flags: flags}, "", db, false)...)
 		return p.wait(t), p.output()
 	}
-	journal := l.servers[1].Text(t, db, "SELECT count(*) FROM pg_namespace WHERE nspname = 'pghaul'") != "0"
 	switch {
-	case !journal:
+	case !l.journal(t, db):
 		left := contents(t, l.servers[1], db)
 		if left == l.want {
 			return "failed after the end"
