@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/pflag"
@@ -129,8 +130,9 @@ func (o *restoreFlags) runPolicy(ctx context.Context, g *globals, source restore
 	return r, err
 }
 
-// part is what the options select of an archive, and always what it says of the
-// database: the plan leaves that to the target's own, but goes by its owner.
+// part is what the options select of an archive, and what that says of the
+// database as a whole, which pg_restore takes with --create only: the plan makes
+// it about the target's own database, and goes by its owner.
 func (o *restoreFlags) part(source restore.Source) (restore.Source, error) {
 	wanted, err := restore.Select(source, o.Options)
 	if err != nil {
@@ -142,7 +144,7 @@ func (o *restoreFlags) part(source restore.Source) (restore.Source, error) {
 	}
 	var entries []archive.Entry
 	for _, e := range source.Entries() {
-		if ids[e.ID] || aboutDatabase(&e) {
+		if ids[e.ID] || o.aboutDatabase(&e) {
 			entries = append(entries, e)
 		}
 	}
@@ -160,8 +162,22 @@ func (o *restoreFlags) part(source restore.Source) (restore.Source, error) {
 	return selected{source, entries}, nil
 }
 
-func aboutDatabase(e *archive.Entry) bool {
-	return e.Kind == "DATABASE" || e.Kind == "DATABASE PROPERTIES"
+// aboutDatabase says that an entry is about the archive or its database as a
+// whole, and is not left out by an option.
+func (o *restoreFlags) aboutDatabase(e *archive.Entry) bool {
+	whole := len(o.Schemas)+len(o.Tables)+len(o.Indexes)+len(o.Functions)+len(o.Triggers) == 0
+	ofDatabase := whole && strings.HasPrefix(e.Tag, "DATABASE ")
+	switch e.Kind {
+	case "DATABASE", "DATABASE PROPERTIES", "ENCODING", "STDSTRINGS", "SEARCHPATH":
+		return true
+	case "ACL":
+		return ofDatabase && !o.NoPrivileges
+	case "COMMENT":
+		return ofDatabase && !o.NoComments
+	case "SECURITY LABEL":
+		return ofDatabase && !o.NoSecurityLabels
+	}
+	return false
 }
 
 // selected is a part of a source.
