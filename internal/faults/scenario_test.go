@@ -45,9 +45,11 @@ func (s *scenario) vary(rng *rand.Rand) {
 	case "dump":
 		pick("", "", "-Z none", "-Z gzip:1", "-Z lz4")
 	case "restore":
-		pick("", "", "", "-e", "--single-transaction", "--transaction-size 20")
-		if len(s.flags) > 0 && s.flags[0] != "-e" {
+		if rng.IntN(3) == 0 {
+			pick("--single-transaction", "--transaction-size 20")
 			s.jobs = 1
+		} else {
+			pick("", "", "-e", "--no-journal")
 		}
 	case "verify":
 		s.other = rng.IntN(3) == 0
