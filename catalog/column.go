@@ -111,6 +111,18 @@ func (r *Relation) CopyColumns() []string {
 	return out
 }
 
+// StoredColumns are the generated columns whose values are stored: COPY leaves
+// them out.
+func (r *Relation) StoredColumns() []string {
+	var out []string
+	for _, c := range r.columns {
+		if !c.dropped && c.generated == 's' {
+			out = append(out, c.name)
+		}
+	}
+	return out
+}
+
 // ColumnType is the type of a column as the server formats it, "" for none of
 // that name.
 func (r *Relation) ColumnType(name string) string {

@@ -109,7 +109,7 @@ func (c *comparison) drillDown(ctx context.Context) error {
 	for i := range c.report.Tables {
 		t := &c.report.Tables[i]
 		pairs := units[key{t.Schema, t.Name}]
-		if t.Equal || t.CountOnly != "" || t.Source == nil || t.Target == nil || *t.Source == *t.Target || !c.readable(pairs) {
+		if t.Equal || t.Expected != "" || t.CountOnly != "" || t.Source == nil || t.Target == nil || *t.Source == *t.Target || !c.readable(pairs) {
 			continue
 		}
 		d := &drill{c: c, pairs: pairs, columns: pairs[0].columns, report: &RowDiff{Rows: []Row{}}}
@@ -235,7 +235,7 @@ func (d *drill) each(ctx context.Context, end int, do func(row []byte)) error {
 			}
 			_, err = d.c.ends[end].rec.read(ctx, it.recorded, out)
 		default:
-			_, err = copyproto.Query{Conn: d.conns[end].PgConn(), SQL: d.c.statement(p, it.data)}.CopyTo(ctx, out)
+			_, err = copyproto.Query{Conn: d.conns[end].PgConn(), SQL: d.c.statement(p, it, p.columns)}.CopyTo(ctx, out)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.c.ends[end].name, err)

@@ -36,6 +36,7 @@ type end struct {
 	foreignMoney bool
 	version      pg.Version
 	database     string
+	views        bool // compare the contents of materialized views, too
 	snapshot     *pg.Snapshot
 	first        *pgx.Conn // read the catalog; serves the first worker from then on
 
@@ -48,6 +49,7 @@ type end struct {
 type item struct {
 	data     *catalog.TableData // of a database; nil if it cannot be read
 	recorded *recorded          // of a recording; nil for a sequence and if it cannot be read
+	view     bool               // a materialized view, not a table
 	position *SequenceValue     // of a sequence; nil if it cannot be read
 	reason   string             // why it cannot be read
 }
@@ -300,6 +302,10 @@ func (e *end) list(db *catalog.Database) {
 			switch m.Kind {
 			case "TABLE DATA":
 				e.tables[k] = &item{data: o}
+			case "MATERIALIZED VIEW DATA":
+				if e.views {
+					e.tables[k] = viewItem(o)
+				}
 			case "SEQUENCE SET":
 				it := &item{reason: cmp.Or(reasons[m.QualifiedName()], "its position cannot be read")}
 				if last, called, ok := o.Position(); ok {
@@ -319,6 +325,18 @@ func (e *end) list(db *catalog.Database) {
 		}
 	}
 }
+
+// viewItem is a materialized view as something whose rows are compared.
+func viewItem(o *catalog.TableData) *item {
+	if !o.Refreshes() {
+		return &item{view: true, reason: notPopulated}
+	}
+	d := *o
+	d.Columns = o.Table.CopyColumns()
+	return &item{view: true, data: &d}
+}
+
+const notPopulated = "it has not been populated"
 
 // heartbeat is how often the session that holds the snapshot is used, so that
 // neither firewall nor platform takes it for idle.

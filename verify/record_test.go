@@ -105,6 +105,7 @@ func TestFromArchive(t *testing.T) {
 				}
 			}
 			check()
+			wantDifferences(t, compare(t, s.Config(t, from), d.Config(t, to), verify.Options{}))
 			d.Exec(t, to, `UPDATE moments SET d = d + 1 WHERE d IS NOT NULL; UPDATE floats SET a = a + 1e-17 WHERE a = 1e-7;
 				UPDATE moods SET n = 2 WHERE m = 'sad'; DELETE FROM none; ALTER TABLE generated RENAME a TO a1; SELECT setval('s', 43)`)
 			check("table public.floats 5 5", "table public.generated 1 1: column a missing in target; column a1 missing in source",
