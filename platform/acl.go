@@ -43,7 +43,9 @@ func (p *planner) planACL(e *archive.Entry, it *Item) {
 		it.warn("its privileges are those it has there")
 		return
 	}
-	if e.Tag == "SCHEMA public" {
+	if joined, ok := p.joinedACL(e, out); ok {
+		out, it.Owner, m.changed = joined, p.in.Target.User.Name, true
+	} else if e.Tag == "SCHEMA public" && p.plan.MapSchema(publicSchema) == publicSchema {
 		out = p.publicACL(it, out)
 	}
 	if p.in.Target.Version < 170000 {

@@ -54,6 +54,10 @@ func (p *Plan) Apply(entries []archive.Entry) ([]archive.Entry, error) {
 	for i := range entries {
 		next = max(next, entries[i].ID)
 	}
+	for _, name := range p.NewSchemas {
+		next++
+		out = p.withSchema(out, next, name)
+	}
 	for _, g := range p.Grants {
 		next++
 		out = append(out, archive.Entry{
@@ -64,10 +68,27 @@ func (p *Plan) Apply(entries []archive.Entry) ([]archive.Entry, error) {
 	return out, nil
 }
 
+// withSchema puts a schema that no entry makes before those that are in it. Its
+// privileges are those of public in a new database.
+func (p *Plan) withSchema(entries []archive.Entry, id int, name string) []archive.Entry {
+	for i := range entries {
+		if e := &entries[i]; e.Namespace == name {
+			e.After = append(slices.Clone(e.After), id)
+		}
+	}
+	return slices.Insert(entries, 0, archive.Entry{
+		ID: id, Kind: "SCHEMA", Section: archive.SectionPreData, Tag: name, Owner: p.Target.User.Name, Drop: "DROP SCHEMA " + quote.Ident(name) + ";\n",
+		Create: "CREATE SCHEMA " + quote.Ident(name) + ";\nGRANT USAGE ON SCHEMA " + quote.Ident(name) + " TO PUBLIC;\n",
+	})
+}
+
 func (p *Plan) apply(e archive.Entry, it *Item, instead map[int][]int) archive.Entry {
 	e.After = after(e.After, instead)
+	p.MapEntry(&e)
 	if it.SQL != "" {
 		e.Create = it.SQL
+	} else {
+		e.Create = p.MapSQL(e.Create)
 	}
 	if it.Drop != "" {
 		e.Drop = it.Drop

@@ -33,7 +33,7 @@ func (p *planner) planExtensions() {
 	p.skipExtensions(entries)
 	p.plan.Extensions = make([]ExtensionItem, 0, len(have))
 	for _, x := range have {
-		it := ExtensionItem{Name: x.Name, Schema: x.Schema, Source: x.Version, Verdict: Keep}
+		it := ExtensionItem{Name: x.Name, Schema: p.plan.MapSchema(x.Schema), Source: x.Version, Verdict: Keep}
 		e := entries[x.Name]
 		var hanging []int
 		if e != nil {

@@ -172,7 +172,7 @@ func (p *planner) planReaders() {
 	owners := map[string][]string{} // of the relations of a schema
 	for i := range p.plan.Items {
 		it := &p.plan.Items[i]
-		switch it.Kind {
+		switch it.Kind { // names of schemas are still the source's
 		case "TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "SEQUENCE", "SCHEMA":
 			schema := it.Schema
 			if it.Kind == "SCHEMA" {
@@ -189,6 +189,7 @@ func (p *planner) planReaders() {
 	}
 	for _, schema := range slices.Sorted(maps.Keys(owners)) {
 		for _, role := range slices.Compact(slices.Sorted(slices.Values(p.readers))) {
+			schema := p.plan.MapSchema(schema)
 			name, to := quote.Ident(schema), quote.Ident(role)
 			var b strings.Builder
 			fmt.Fprintf(&b, "GRANT USAGE ON SCHEMA %s TO %s;\n", name, to)

@@ -72,6 +72,7 @@ func NewPlan(in Input) (*Plan, error) {
 		}
 	}
 	p.needServers()
+	p.checkSchemas()
 	p.planRoles()
 	p.planMemberships()
 	p.planSettings()
@@ -84,6 +85,7 @@ func NewPlan(in Input) (*Plan, error) {
 	p.followSkipped()
 	p.dropRepeated()
 	p.planReaders()
+	p.renameSchemas()
 	p.planMissingRoles()
 	p.planLocale()
 	p.planCollisions()

@@ -143,7 +143,13 @@ func (p *planner) planTablespace(e *archive.Entry, it *Item) {
 
 func (p *planner) planSchema(e *archive.Entry, it *Item) {
 	target := &p.in.Target
-	if e.Tag == "public" {
+	to := p.plan.MapSchema(e.Tag)
+	if to != e.Tag {
+		p.planMappedSchema(e, it)
+		if it.Drop != "" && strings.HasPrefix(it.SQL, "--") {
+			return
+		}
+	} else if e.Tag == publicSchema {
 		if p.super && !p.src.own(e.Owner, p.in.Source.Privileged) && !p.isAdmin(e.Owner) {
 			return
 		}
@@ -154,8 +160,8 @@ func (p *planner) planSchema(e *archive.Entry, it *Item) {
 		it.set(Map, "keeps the owner it has at the target")
 		return
 	}
-	if slices.Contains(p.dst.schemas, e.Tag) {
-		it.set(Block, "%s has a schema of this name for itself: rename it at the source", p.dst.title)
+	if slices.Contains(p.dst.schemas, to) {
+		it.set(Block, "%s has a schema of this name for itself: give it another one with --map-schema", p.dst.title)
 		return
 	}
 	if !p.super && !target.MayCreate {

@@ -26,8 +26,8 @@ type Rules struct {
 	NoLogin bool `yaml:"no_login,omitempty" json:"no_login,omitempty"`
 	// SkipExtensions leaves these out and what hangs on them.
 	SkipExtensions []string `yaml:"skip_extensions,omitempty" json:"skip_extensions,omitempty"`
-	// Schemas maps names of schemas. Nothing does that yet: a plan with any blocks,
-	// and says how to rename them afterwards.
+	// Schemas maps names of schemas of the source to names at the target. What the
+	// target has already, such as public, is used as it is.
 	Schemas map[string]string `yaml:"schemas,omitempty" json:"schemas,omitempty"`
 	// LogUnlogged makes unlogged tables logged ones.
 	LogUnlogged bool `yaml:"log_unlogged,omitempty" json:"log_unlogged,omitempty"`
@@ -68,6 +68,8 @@ type Plan struct {
 	Settings    []SettingItem    `yaml:"settings" json:"settings"`
 	// Extensions are created after the roles.
 	Extensions []ExtensionItem `yaml:"extensions" json:"extensions"`
+	// NewSchemas are schemas that no entry of the source makes: what public becomes.
+	NewSchemas []string `yaml:"new_schemas,omitempty" json:"new_schemas,omitempty"`
 	// Drops name what is dropped from the target first, in this order.
 	Drops []Drop `yaml:"drops,omitempty" json:"drops,omitempty"`
 	// Items has one for each entry of the source.

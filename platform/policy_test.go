@@ -51,7 +51,7 @@ func TestPolicy(t *testing.T) {
 		{name: "owner by the role map", entry: table, change: func(in *Input) { in.Rules.Roles = map[string]string{"app_owner": "new owner"} }, verdict: Map, owner: "new owner"},
 		{name: "tablespace", entry: inTablespace, verdict: Map, says: "tablespace temptblspace"},
 		{name: "owner of public", entry: entry("SCHEMA", "", "public", "azure_pg_admin", "-- *not* creating schema, since initdb creates it\n"), verdict: Map, says: "keeps the owner"},
-		{name: "schema of the target's", entry: entry("SCHEMA", "", "neon", "app_owner", "CREATE SCHEMA neon;\n"), verdict: Block, says: "rename it"},
+		{name: "schema of the target's", entry: entry("SCHEMA", "", "neon", "app_owner", "CREATE SCHEMA neon;\n"), verdict: Block, says: "give it another"},
 
 		{name: "grant to the platform", entry: entry("ACL", "app", "TABLE t", "app_owner", "GRANT ALL ON TABLE app.t TO azure_pg_admin;\n", 1), before: []archive.Entry{table}, verdict: Skip, says: "azure_pg_admin"},
 		{

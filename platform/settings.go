@@ -55,6 +55,7 @@ func (p *planner) planSetting(s Setting) SettingItem {
 	if s.Name == "role" {
 		it = p.planRoleSetting(it)
 	}
+	p.schemasOf(&it)
 	return it
 }
 

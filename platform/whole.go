@@ -77,9 +77,6 @@ func (p *planner) planWhole() {
 	if target.Version/10000 < source.Version/10000 {
 		p.note(Warn, "the target is PostgreSQL %d, older than the source's %d: definitions that it does not know will fail", target.Version/10000, source.Version/10000)
 	}
-	if len(p.in.Rules.Schemas) > 0 {
-		p.note(Block, "schemas keep their names on the way, so that everything that names them stays right: leave the mapping of schemas out, and ALTER SCHEMA … RENAME TO at the target afterwards")
-	}
 	p.planDatabase()
 	if source.Version >= 150000 && target.Version > 0 && target.PublicCreate && !source.PublicCreate && source.User.Name != "" {
 		p.note(Warn, "everybody may create objects in schema public at the target, and not at the source: REVOKE CREATE ON SCHEMA public FROM PUBLIC")
@@ -171,7 +168,10 @@ func (p *planner) planCollisions() {
 	target := &p.in.Target
 	var have []Object
 	for _, o := range target.Objects {
-		if !slices.Contains(p.dst.schemas, o.Schema) && (o.Kind != "schema" || !slices.Contains(p.dst.schemas, o.Name)) {
+		switch {
+		case slices.Contains(p.dst.schemas, o.Schema), o.Kind == "schema" && slices.Contains(p.dst.schemas, o.Name):
+		case o.Kind == "schema" && p.mappedTo(o.Name): // somebody has said that things go there
+		default:
 			have = append(have, o)
 		}
 	}
@@ -184,7 +184,7 @@ func (p *planner) planCollisions() {
 		if it.Verdict == Skip {
 			continue
 		}
-		if o, ok := objectOf(e); ok {
+		if o, ok := p.objectOf(e); ok {
 			coming[o] = it
 		}
 	}
@@ -218,7 +218,7 @@ func (p *planner) planCollisions() {
 	for i := range p.plan.Items {
 		it := &p.plan.Items[i]
 		e := p.byID[it.ID]
-		if e.Kind != "SCHEMA" || it.Verdict == Skip || e.Tag == "public" {
+		if e.Kind != "SCHEMA" || it.Verdict == Skip || e.Tag == publicSchema || p.plan.MapSchema(e.Tag) != e.Tag {
 			continue
 		}
 		o := Object{Kind: "schema", Name: e.Tag}
@@ -240,15 +240,26 @@ func (o Object) key() Object {
 	return o
 }
 
-// objectOf returns the object that an entry makes, by its key.
-func objectOf(e *archive.Entry) (Object, bool) {
+// mappedTo says that a schema of the source is to become another one.
+func (p *planner) mappedTo(name string) bool {
+	for from, to := range p.in.Rules.Schemas {
+		if to == name && from != name {
+			return true
+		}
+	}
+	return false
+}
+
+// objectOf returns the object that an entry makes at the target, by its key.
+func (p *planner) objectOf(e *archive.Entry) (Object, bool) {
+	schema, name := p.plan.MapSchema(e.Namespace), p.plan.mapTag(e)
 	switch e.Kind {
 	case "SCHEMA":
-		return Object{Kind: "schema", Name: e.Tag}, e.Tag != "public"
+		return Object{Kind: "schema", Name: name}, name != publicSchema
 	case "TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "FOREIGN TABLE", "TYPE", "DOMAIN", "SHELL TYPE":
-		return Object{"relation", e.Namespace, e.Tag}, true
+		return Object{"relation", schema, name}, true
 	case "FUNCTION", "PROCEDURE", "AGGREGATE":
-		return Object{"function", e.Namespace, e.Tag}, true
+		return Object{"function", schema, name}, true
 	}
 	return Object{}, false
 }

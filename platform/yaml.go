@@ -225,6 +225,9 @@ func (p *Plan) WriteYAML(w io.Writer) error {
 			{"dependents", x.Dependents},
 		}, len(x.Dependents) == 0 && len(x.Warnings) == 0
 	})
+	if len(p.NewSchemas) > 0 {
+		b.WriteString("new_schemas: " + flow(p.NewSchemas) + "\n")
+	}
 	list(b, "drops", len(p.Drops), func(i int) ([]field, bool) {
 		d := &p.Drops[i]
 		return []field{{"object", []field{{"kind", d.Object.Kind}, {"schema", d.Object.Schema}, {"name", d.Object.Name}}}, {"sql", strings.TrimSuffix(d.SQL, "\n")}}, true
@@ -323,6 +326,7 @@ func (r *Rules) write(b *strings.Builder) {
 		{"log_unlogged", r.LogUnlogged},
 		{"subscriptions", r.Subscriptions},
 		{"no_public_create", r.NoPublicCreate},
+		{"read_all_data", r.ReadAllData},
 		{"collision", string(r.Collision)},
 	}) + "\n")
 }

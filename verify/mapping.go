@@ -72,6 +72,14 @@ func (m *mapping) schema(name string) string {
 	return name
 }
 
+// sql is an expression of the source with the target's names of schemas.
+func (m *mapping) sql(text string) string {
+	if m.plan == nil {
+		return text
+	}
+	return m.plan.MapSQL(text)
+}
+
 // role is the name at the target of a role that something is granted to; ok is
 // false if it is left out.
 func (m *mapping) role(name string) (to string, ok bool) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/internal/pg"
+	"github.com/pghaul/pghaul/internal/quote"
 	"github.com/pghaul/pghaul/platform"
 )
 
@@ -47,16 +48,19 @@ func (m *mapping) apply(entries []archive.Entry) (out []archive.Entry, skipped [
 			}
 			continue
 		}
-		if it != nil && it.SQL != "" {
+		renamed := e.Kind == "SCHEMA" && m.schema(e.Tag) != e.Tag
+		m.plan.MapEntry(&e)
+		switch {
+		case renamed: // it may have been there, or have brought privileges with it
+			e.Create = "CREATE SCHEMA " + quote.Ident(e.Tag) + ";\n"
+			if e.Tag == "public" {
+				e.Create = "-- *not* creating schema, since initdb creates it\n"
+			}
+		case it != nil && it.SQL != "":
 			e.Create = it.SQL
+		default:
+			e.Create = m.plan.MapSQL(e.Create)
 		}
-		if e.Kind == "SCHEMA" {
-			e.Tag = m.schema(e.Tag)
-		}
-		if name, ok := strings.CutPrefix(e.Tag, "SCHEMA "); ok {
-			e.Tag = "SCHEMA " + m.schema(name)
-		}
-		e.Namespace = m.schema(e.Namespace)
 		out = append(out, e)
 	}
 	return out, skipped

@@ -151,6 +151,9 @@ func (s *securityCheck) mapped(k entryKey) entryKey {
 	if k.kind == "SCHEMA" {
 		k.name = s.m.schema(k.name)
 	}
+	if i := strings.IndexByte(k.name, '('); i >= 0 {
+		k.name = k.name[:i] + s.m.sql(k.name[i:]) // the types of a function's arguments
+	}
 	k.schema = s.m.schema(k.schema)
 	return k
 }
@@ -175,6 +178,13 @@ func (s *securityCheck) facts(o *guarded, end int, dropped *[]string) facts {
 		out["owner"] = owner
 	}
 	for name, value := range o.properties {
+		switch {
+		case end != 0:
+		case name == "settings":
+			value = strings.TrimPrefix(s.m.sql("SET "+value), "SET ")
+		case o.kind == "POLICY":
+			value = s.m.sql(value)
+		}
 		if name == "using" || name == "with check" {
 			if tokens, err := pgddl.Tokens(value); err == nil {
 				value = strings.TrimSpace(s.normal.words(value, tokens))

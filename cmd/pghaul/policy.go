@@ -30,6 +30,7 @@ func (o *policyFlags) addPolicy(f *pflag.FlagSet) {
 	f.BoolVar(&o.rules.LogUnlogged, "log-unlogged", false, "make unlogged tables logged ones")
 	f.BoolVar(&o.rules.Subscriptions, "subscriptions", false, "create subscriptions, disabled and not connected")
 	f.BoolVar(&o.rules.NoPublicCreate, "no-public-create", false, "do not let everybody create objects in schema public")
+	f.BoolVar(&o.rules.ReadAllData, "read-all-data", false, "give members of pg_read_all_data, where that cannot be granted, SELECT on everything that comes")
 	f.StringVar(&o.sourcePlatform, "source-platform", "", "take the source for `PLATFORM`: "+platformNames())
 	f.StringVar(&o.targetPlatform, "target-platform", "", "take the target for `PLATFORM`")
 }
@@ -52,7 +53,7 @@ func platformNames() string {
 // plan that is read from a file has its own.
 func (o *policyFlags) given(f *pflag.FlagSet) string {
 	for _, name := range []string{
-		"role-map", "no-roles", "no-login", "skip-extension", "map-schema", "log-unlogged", "subscriptions", "no-public-create",
+		"role-map", "no-roles", "no-login", "skip-extension", "map-schema", "log-unlogged", "subscriptions", "no-public-create", "read-all-data",
 		"clean", "if-exists", "source-platform", "target-platform",
 	} {
 		if f.Changed(name) {
