@@ -31,8 +31,20 @@ func (r *run) data(ctx context.Context, w *worker, s *Step, task *progress.Task)
 		}
 		c.undo()
 		unsure, _ := errors.AsType[*commitError](err)
-		if ctx.Err() != nil || !w.lost() || w.tx || unsure != nil || try == loads || s.Action == ActionCreateLargeObjects {
+		journal := r.opts.Journal != nil
+		if ctx.Err() != nil || !w.lost() || w.tx || !journal && (unsure != nil || s.Action == ActionCreateLargeObjects) || try == r.attempts() {
 			break
+		}
+		if unsure != nil {
+			done, err := r.askOne(ctx, w, s)
+			if err != nil {
+				return r.loadFailure(ctx, s, err)
+			}
+			if done {
+				c.redo()
+				r.count(s, c)
+				return nil
+			}
 		}
 		r.warn(fmt.Sprintf("%s %s: the connection was lost, loading again: %v", s.Entry.Kind, describe(s.Entry), err))
 		if lost := w.reconnect(ctx); lost != nil {

@@ -27,7 +27,7 @@ func (r *run) createLargeObjects(ctx context.Context, w *worker, s *Step) error 
 			owner = append(owner, largeObjectOwner(oid, s.Owner))
 		}
 	}
-	if j := r.opts.Journal; j != nil { // all of them, and the note of it
+	if j := r.opts.Journal; j != nil && !w.tx { // all of them, and the note of it
 		sql := "BEGIN;\n" + strings.Join(append(create, owner...), "\n") + "\n" + j.Record([]*Step{s})
 		err := exec(ctx, w.pgconn(), sql)
 		if err == nil {

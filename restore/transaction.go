@@ -80,6 +80,9 @@ func (r *run) transactions(ctx context.Context, w *worker) (err error) {
 		if err := r.together(ctx, w, i, n); err != nil {
 			return err
 		}
+		if err := r.noteRange(ctx, w, i, n); err != nil {
+			return err
+		}
 		i += n
 		if size := r.opts.TransactionSize; size == 0 || i == len(r.plan.Steps) {
 			continue
@@ -93,6 +96,26 @@ func (r *run) transactions(ctx context.Context, w *worker) (err error) {
 		}
 	}
 	return commit(ctx, w)
+}
+
+// noteRange notes n steps from i on in the transaction that has done them.
+func (r *run) noteRange(ctx context.Context, w *worker, i, n int) error {
+	if r.opts.Journal == nil {
+		return nil
+	}
+	var steps []*Step
+	for ; n > 0; i, n = i+1, n-1 {
+		if s := &r.plan.Steps[i]; !r.done[s] && s.Stage != StageDrop {
+			steps = append(steps, s)
+		}
+	}
+	if len(steps) == 0 {
+		return nil
+	}
+	if err := exec(ctx, w.pgconn(), r.opts.Journal.Record(steps)); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	return nil
 }
 
 // batch returns how many steps from i on share a transaction.
@@ -112,9 +135,12 @@ func (r *run) batch(i int) int {
 func (r *run) together(ctx context.Context, w *worker, i, n int) error {
 	for end := i + n; i < end; {
 		stage := r.plan.Steps[i].Stage
+		from := i
 		var sql []int // a run of steps that can be sent one after the other
 		for i < end && r.plan.Steps[i].Action == ActionSQL && r.plan.Steps[i].Stage == stage {
-			sql = append(sql, i)
+			if !r.done[&r.plan.Steps[i]] {
+				sql = append(sql, i)
+			}
 			i++
 		}
 		r.opts.Progress.Phase(string(stage))
@@ -123,7 +149,8 @@ func (r *run) together(ctx context.Context, w *worker, i, n int) error {
 		switch {
 		case stage == StageDrop:
 			err = r.drop(ctx, w, sql)
-		case len(sql) > 0:
+		case i > from && len(sql) == 0: // an earlier run has done them
+		case i > from:
 			err = r.definitions(ctx, w, sql)
 		default:
 			if !r.skip(&r.plan.Steps[i]) {

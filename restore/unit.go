@@ -365,6 +365,18 @@ func (r *run) ask(ctx context.Context, u *unit) ([]int, error) {
 	return left, nil
 }
 
+// askOne asks the journal whether a step was committed.
+func (r *run) askOne(ctx context.Context, w *worker, s *Step) (bool, error) {
+	if err := w.reconnect(ctx); err != nil {
+		return false, err
+	}
+	done, err := r.opts.Journal.Committed(ctx, w.pgconn(), []*Step{s})
+	if err != nil {
+		return false, fmt.Errorf("read journal: %w", err)
+	}
+	return len(done) > 0, nil
+}
+
 // apart runs the steps of a unit of which something was refused: what came
 // before that, the refused step by itself, and what comes after.
 func (r *run) apart(ctx context.Context, w *worker, u *unit, serial bool) error {
