@@ -179,7 +179,7 @@ func mixed(n int) string {
 	for i := range n {
 		fmt.Fprintf(&s, "CREATE TABLE t%d (id int PRIMARY KEY, v text, m mood);\nINSERT INTO t%[1]d SELECT g, 'row ' || g FROM generate_series(1, 10) g;\n", i)
 		fmt.Fprintf(&s, "CREATE INDEX ON t%d (v);\nCOMMENT ON TABLE t%[1]d IS 'table %[1]d';\n", i)
-		if i%10 == 0 {
+		if i%2 == 0 {
 			fmt.Fprintf(&s, "CREATE VIEW v%d AS SELECT id FROM t%[1]d;\nCREATE SEQUENCE s%[1]d;\nCREATE FUNCTION f%[1]d(int) RETURNS int LANGUAGE sql RETURN $1 + %[1]d;\nGRANT SELECT ON t%[1]d TO PUBLIC;\n", i)
 		}
 	}

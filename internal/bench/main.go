@@ -61,7 +61,7 @@ func main() {
 	flag.IntVar(&b.far, "far", 1, "how often each contest with a far server is held")
 	flag.IntVar(&b.jobs, "jobs", 2, "workers of each contender")
 	flag.IntVar(&b.tables, "tables", 2000, "tables of the database that has many")
-	flag.IntVar(&b.objects, "objects", 600, "tables of the database that is far away; each makes four entries")
+	flag.IntVar(&b.objects, "objects", 400, "tables of the database that is far away; each makes seven entries")
 	flag.DurationVar(&b.delay, "delay", 15*time.Millisecond, "delay of the proxy in each direction")
 	flag.StringVar(&b.pghaul, "pghaul", "bin/pghaul", "the program")
 	flag.StringVar(&b.client, "client", "", "directory of pg_dump, pg_restore, psql and, if it is there, pgcopydb")
