@@ -1,9 +1,9 @@
 //go:build unix
 
 // Command demo shows the main job on throwaway servers: it starts an
-// Azure-like source and a Neon-like target, loads the sample shop, dumps,
-// restores and verifies it with the pghaul binary as a user would, and says
-// where the time went. Everything it made is gone afterwards.
+// Azure-like source and a Neon-like target, loads the sample shop beside what is
+// there, plans, migrates and verifies it with the pghaul binary as a user would,
+// and says where the time went. Everything it made is gone afterwards.
 package main
 
 import (
@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -36,7 +35,7 @@ func main() {
 
 // A demo is one run of the story.
 type demo struct {
-	root, dir      string // of the module, and for the archive
+	root, dir      string // of the module, and for files
 	source, target *pgserver.Server
 	steps          []step
 }
@@ -75,7 +74,7 @@ func run(ctx context.Context) (err error) {
 	for _, s := range d.steps {
 		fmt.Printf("  %-22s %6.2f s\n", s.name, s.elapsed.Seconds())
 	}
-	fmt.Println("\nThe servers and the archive are being removed.")
+	fmt.Println("\nThe servers and the files are being removed.")
 	return nil
 }
 
@@ -103,23 +102,26 @@ func (d *demo) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.source.ExecAs(ctx, "azadmin", "postgres", string(script))
+	return d.source.ExecAs(ctx, "azadmin", "appdb", string(script))
 }
 
 // haul runs the commands a user would type.
 func (d *demo) haul(ctx context.Context) error {
-	archive := filepath.Join(d.dir, "postgres_dump")
-	source, target := d.source, d.target
-	exclude := []string{"-N", "cron", "--exclude-extension=pg_cron", "--exclude-extension=azure", "--exclude-extension=pgaadauth"}
-	sourceURL, targetURL := source.UserDSN("azadmin", "postgres"), target.UserDSN("neondb_owner", "neondb")
+	plan := filepath.Join(d.dir, "plan.yaml")
+	ends := []string{
+		"--source", d.source.UserDSN("azadmin", "appdb"), "--target", d.target.UserDSN("neondb_owner", "neondb"),
+	}
 	for _, s := range []struct {
 		name string
 		args []string
 	}{
-		{"dump", append([]string{"dump", "-Fd", "-j", "2", "-h", source.Host, "-p", strconv.Itoa(source.Port), "-U", "azadmin", "--no-owner", "--no-privileges", "-f", archive, "postgres"}, exclude...)},
-		{"list", []string{"list", archive}},
-		{"restore", []string{"restore", "-j", "2", "-h", target.Host, "-p", strconv.Itoa(target.Port), "-U", "neondb_owner", "-d", "neondb", archive}},
-		{"verify", append([]string{"verify", "--source", sourceURL, "--target", targetURL}, exclude[:2]...)},
+		// The throwaway target is not Neon: there the extension can be created.
+		{"plan", append([]string{"plan", "--skip-extension", "postgres_fdw", "-o", plan}, ends...)},
+		{"migrate", append([]string{
+			"migrate", "--plan", plan, "--password-file", filepath.Join(d.dir, "passwords.txt"),
+			"--audit-log", filepath.Join(d.dir, "audit.jsonl"),
+		}, ends...)},
+		{"verify", append([]string{"verify", "--level", "counts,digest,sequences,large-objects"}, ends...)},
 	} {
 		if err := d.timed("pghaul "+s.name, func() error { return d.pghaul(ctx, s.args) }); err != nil {
 			return err
