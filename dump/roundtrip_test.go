@@ -62,7 +62,7 @@ func sameContents(t *testing.T, source *pgtest.Server, db string, target *pgtest
 		t.Fatal(err)
 	}
 	for _, x := range report.Tables {
-		if !x.Equal {
+		if !x.Equal && x.Expected == "" {
 			t.Errorf("%s.%s: source %v, target %v %s", x.Schema, x.Name, x.Source, x.Target, x.Problem)
 		}
 	}
