@@ -102,3 +102,137 @@ func TestRenamedSchema(t *testing.T) {
 func text(e archive.Entry) string {
 	return strings.Join([]string{e.Kind, e.Namespace, e.Tag, e.Create, e.Drop, e.Copy}, "\n| ")
 }
+
+// TestSchemas plans schemas under other names, without servers.
+func TestSchemas(t *testing.T) {
+	t.Parallel()
+	entry := func(id int, kind, schema, tag, create string, after ...int) archive.Entry {
+		return archive.Entry{ID: id, Kind: kind, Namespace: schema, Tag: tag, Owner: "app_owner", Create: create, Drop: "DROP " + kind + " " + tag + ";\n", After: after}
+	}
+	entries := []archive.Entry{
+		entry(1, "SCHEMA", "", "app", "CREATE SCHEMA app;\n"),
+		entry(2, "SCHEMA", "", "sales", "CREATE SCHEMA sales;\n"),
+		entry(3, "TABLE", "app", "t", "CREATE TABLE app.t (i integer);\n", 1),
+		entry(4, "TABLE", "sales", "t", "CREATE TABLE sales.t (i integer);\n", 2),
+		entry(5, "TABLE", "public", "p", "CREATE TABLE public.p (i integer);\n"),
+		entry(6, "FUNCTION", "app", "f(app.t)", "CREATE FUNCTION app.f(app.t) RETURNS integer LANGUAGE sql AS 'SELECT count(*) FROM app.t';\n", 3),
+		entry(7, "ACL", "", "SCHEMA app", "REVOKE ALL ON SCHEMA app FROM app_owner;\nGRANT USAGE ON SCHEMA app TO app_rw;\n", 1),
+	}
+	for name, c := range map[string]struct {
+		schemas map[string]string
+		change  func(*Input)
+		blocks  string // "" for nothing
+		has     []string
+	}{
+		"another name": {
+			schemas: map[string]string{"app": "App New"},
+			has: []string{
+				`SCHEMA |App New|CREATE SCHEMA "App New";`, `TABLE App New|t|CREATE TABLE "App New".t (i integer);`, `ACL |SCHEMA "App New"|REVOKE ALL ON SCHEMA "App New" FROM app_owner;`,
+				`FUNCTION App New|f("App New".t)|CREATE FUNCTION "App New".f("App New".t) RETURNS integer LANGUAGE sql AS 'SELECT count(*) FROM app.t';`, "! its body names schema app",
+			},
+		},
+		"into public": {
+			schemas: map[string]string{"app": "public"},
+			has: []string{
+				"SCHEMA |public|-- *not* creating", "TABLE public|t|CREATE TABLE public.t", "ACL |SCHEMA public|GRANT USAGE ON SCHEMA public TO app_rw;", "GRANT ALL ON SCHEMA public TO app_owner;",
+			},
+		},
+		"of public": {schemas: map[string]string{"public": "old"}, has: []string{"SCHEMA |old|CREATE SCHEMA old;", "GRANT USAGE ON SCHEMA old TO PUBLIC", "TABLE old|p|CREATE TABLE old.p"}},
+		"an empty one of the target": {
+			schemas: map[string]string{"app": "theirs"}, change: func(in *Input) { in.Target.Objects = []Object{{Kind: "schema", Name: "theirs"}} },
+			has: []string{"SCHEMA |theirs|CREATE SCHEMA IF NOT EXISTS theirs;", "TABLE theirs|t|"},
+		},
+		"one of the target with something in it": {
+			schemas: map[string]string{"app": "theirs"}, blocks: "has objects already (table theirs.t)",
+			change: func(in *Input) { in.Target.Objects = []Object{{"schema", "", "theirs"}, {"table", "theirs", "t"}} },
+		},
+		"what collides there": {
+			schemas: map[string]string{"app": "theirs"}, blocks: "come from the source, too (table theirs.t)",
+			change: func(in *Input) {
+				in.Target.Objects, in.Rules.Collision = []Object{{"schema", "", "theirs"}, {"table", "theirs", "t"}}, Ignore
+			},
+		},
+		"what does not collide any more": {
+			schemas: map[string]string{"app": "new"},
+			change: func(in *Input) {
+				in.Target.Objects, in.Rules.Collision = []Object{{"schema", "", "app"}, {"table", "app", "t"}}, Ignore
+			},
+		},
+		"two into one":        {schemas: map[string]string{"app": "one", "sales": "one"}, blocks: "table app.t would have the same name"},
+		"one into another":    {schemas: map[string]string{"app": "sales"}, blocks: "would have the same name"},
+		"the other way round": {schemas: map[string]string{"app": "sales", "sales": "app"}, has: []string{"TABLE sales|t|CREATE TABLE sales.t", "TABLE app|t|CREATE TABLE app.t", "SCHEMA |sales|CREATE SCHEMA sales;"}},
+		"one that is not":     {schemas: map[string]string{"apq": "x"}, blocks: `"apq", which is to become "x", is not`},
+		"a system's":          {schemas: map[string]string{"app": "pg_app"}, blocks: "a name that the target keeps"},
+		"what cannot be told": {
+			schemas: map[string]string{"app": "x"}, blocks: "cannot be told",
+			change: func(in *Input) {
+				in.Entries = append(slices.Clone(in.Entries), entry(8, "VIEW", "public", "v", "CREATE VIEW public.v AS SELECT app.x FROM public.t;\n"))
+			},
+		},
+		"inserts": {
+			schemas: map[string]string{"app": "x"}, blocks: "INSERT statements",
+			change: func(in *Input) {
+				e := entry(8, "TABLE DATA", "app", "t", "", 3)
+				e.HasData = true
+				in.Entries = append(slices.Clone(in.Entries), e)
+			},
+		},
+		"search paths": {
+			schemas: map[string]string{"app": "App New"}, has: []string{`setting search_path = "App New", "$user"`, `setting search_path = other`},
+			change: func(in *Input) {
+				in.Source.Settings = []Setting{{Role: "app_rw", Name: "search_path", Value: `app, "$user"`}, {Role: "app_owner", Name: "search_path", Value: "other"}}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := azureInput()
+			in.Entries, in.Rules.Schemas = entries, c.schemas
+			if c.change != nil {
+				c.change(&in)
+			}
+			plan := mustPlan(t, in)
+			if blocked := strings.Join(plan.Blocked(), "\n"); (blocked == "") != (c.blocks == "") || !strings.Contains(blocked, c.blocks) {
+				t.Fatalf("blocks: %q, want %q", blocked, c.blocks)
+			}
+			if c.blocks != "" {
+				return
+			}
+			out, err := followed(t, plan).Apply(in.Entries)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b strings.Builder
+			for _, e := range out {
+				b.WriteString(e.Kind + " " + e.Namespace + "|" + e.Tag + "|" + e.Create + "\n")
+			}
+			for _, s := range plan.Settings {
+				b.WriteString("setting " + s.Setting.Name + " = " + s.Setting.Value + "\n")
+			}
+			b.WriteString(listing(plan))
+			for _, want := range c.has {
+				if !strings.Contains(b.String(), want) {
+					t.Errorf("no %q in\n%s", want, b.String())
+				}
+			}
+		})
+	}
+}
+
+// followed is a plan that was written, read again and followed.
+func followed(t *testing.T, p *Plan) *Plan {
+	t.Helper()
+	var b strings.Builder
+	if err := p.WriteYAML(&b); err != nil {
+		t.Fatal(err)
+	}
+	file, err := ReadPlan(strings.NewReader(b.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := p.Follow(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
