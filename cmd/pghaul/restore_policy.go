@@ -117,7 +117,7 @@ func (o *restoreFlags) runPolicy(ctx context.Context, g *globals, source restore
 	}
 	// Without owners and privileges no roles are needed.
 	m.rules.NoRoles = m.rules.NoRoles || o.NoOwner && o.NoPrivileges
-	m.Options.Rules = m.rules
+	m.Rules = m.rules
 	// As pg_restore: go on after errors, or stop and leave what is there.
 	m.KeepGoing, m.NoRollback = !o.ExitOnError, true
 	m.NoVerify, m.NoAnalyze = true, true

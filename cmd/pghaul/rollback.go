@@ -25,8 +25,8 @@ func newRollback(g *globals) *cobra.Command {
 		Short: "Undo what a migration or a restore has made",
 		Long: `rollback undoes the run whose journal is in the target: everything that it made
 is dropped, and what was there before is as it was. It is for migrations and for
-restores that were killed or failed, and for one that was done and is not wanted.
-Rows that were written into tables of the run meanwhile go with them.
+restores that were killed, failed, or ran some of the phases. The journal of one
+that came to its end is gone, and there is nothing to undo it by.
 
 The target is described by --target or PGHAUL_TARGET; PG* variables are ignored.
 

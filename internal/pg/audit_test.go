@@ -137,7 +137,7 @@ func TestAuditMatchesServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if _, err := c.CopyTo(ctx, &out, "COPY t TO STDOUT"); err != nil || out.Len() != 50_000*8 {
+	if _, err := CopyOut(ctx, c, "COPY t TO STDOUT", &out); err != nil || out.Len() != 50_000*8 {
 		t.Fatal(out.Len(), err)
 	}
 	if _, err := c.CopyTo(ctx, io.Discard, "COPY (SELECT 1/a FROM t) TO STDOUT"); err != nil {
