@@ -342,9 +342,8 @@ func (m *migration) drops(ctx context.Context) error {
 func (m *migration) timed(ctx context.Context, p Phase, do func(context.Context) error) error {
 	m.opts.Progress.Phase(string(p))
 	began := time.Now()
-	r := m.phase(p)
-	r.State = Partial
-	defer func() { r.Elapsed += time.Since(began) }()
+	m.phase(p).State = Partial
+	defer func() { m.phase(p).Elapsed += time.Since(began) }()
 	if err := m.journal.Begin(ctx, string(p)); err != nil {
 		return err
 	}

@@ -63,12 +63,26 @@ func (j *TargetJournal) undoSteps(ctx context.Context, u *Undo, phases []string,
 			steps = append(steps, undoable{r[0], r[1]})
 		}
 	}
-	for batch := range slices.Chunk(steps, undoBatch) {
-		if err := j.undo(ctx, u, batch); err != nil {
-			return err
+	// What another step's object still needs goes after that has gone: the index of
+	// a partition, for instance, only with that of the table it is attached to,
+	// whichever of them was made first.
+	for {
+		now := &Undo{}
+		for batch := range slices.Chunk(steps, undoBatch) {
+			if err := j.undo(ctx, now, batch); err != nil {
+				return err
+			}
+		}
+		u.Steps += now.Steps
+		if now.Steps == 0 || len(now.Remains) == 0 {
+			u.Remains = append(u.Remains, now.Remains...)
+			return nil
+		}
+		steps = steps[:0]
+		for _, r := range now.Remains {
+			steps = append(steps, undoable{r.Key, r.SQL})
 		}
 	}
-	return nil
 }
 
 // undo takes steps back in one transaction, or one by one if that fails.
