@@ -58,36 +58,102 @@ func (p *planner) planACL(e *archive.Entry, it *Item) {
 		}
 		return
 	}
-	sql := p.formatACL(out)
-	if sql == strings.TrimLeft(e.Create, "\n") || !m.changed && !p.setsRole(out) && it.Verdict != Rewrite {
+	passed := passedOn(out) || p.tablePassedOn(e)
+	sql := p.formatACL(out, m.to, passed)
+	if sql == strings.TrimLeft(e.Create, "\n") || !m.changed && !passed && it.Verdict != Rewrite {
 		return
 	}
 	it.SQL = sql
 	m.say(it)
 }
 
-// setsRole says that grants are given by another role than the owner.
-func (p *planner) setsRole(items []pgddl.ACLItem) bool {
-	return !p.super && slices.ContainsFunc(items, func(a pgddl.ACLItem) bool { return a.Grantor != "" })
+// passedOn says that somebody has or had the right to pass privileges on.
+func passedOn(items []pgddl.ACLItem) bool {
+	return slices.ContainsFunc(items, func(a pgddl.ACLItem) bool { return a.Grantor != "" || a.Grant.WithGrantOption })
+}
+
+// tablePassedOn says so of a table for the privileges of one of its columns, for
+// which those of the whole table count, too.
+func (p *planner) tablePassedOn(e *archive.Entry) bool {
+	return strings.HasPrefix(e.Tag, "COLUMN ") && slices.ContainsFunc(e.After, func(id int) bool {
+		d := p.byID[id]
+		if d == nil || d.Kind != "ACL" {
+			return false
+		}
+		items, err := pgddl.ParseACL(d.Create)
+		return err == nil && passedOn(items)
+	})
 }
 
 // formatACL writes an ACL entry. Whoever is no superuser cannot change the
-// session's user, but become a role that he is a member of.
-func (p *planner) formatACL(items []pgddl.ACLItem) string {
+// session's user, but become a role that he is a member of. If he is a member of
+// several roles that may grant a privilege, the server takes any of them for the
+// one that grants it: hence he becomes the owner, too.
+func (p *planner) formatACL(items []pgddl.ACLItem, owner string, passed bool) string {
 	if p.super {
 		return pgddl.FormatACL(items)
 	}
-	var b strings.Builder
-	for _, a := range items {
-		if a.Grantor != "" {
-			b.WriteString("SET ROLE " + quote.Ident(a.Grantor) + ";\n")
-		}
-		b.WriteString(a.Grant.String() + ";\n")
-		if a.Grantor != "" {
-			b.WriteString("RESET ROLE;\n")
-		}
+	me := p.in.Target.User.Name
+	if predefined(owner) || !passed {
+		owner = me
+		// The right to pass on last, so that nobody has it before.
+		items = slices.Clone(items)
+		slices.SortStableFunc(items, func(a, b pgddl.ACLItem) int { return order(a) - order(b) })
 	}
+	var b strings.Builder
+	as := me
+	become := func(role string) {
+		switch {
+		case role == as:
+		case role == me:
+			b.WriteString("RESET ROLE;\n")
+		default:
+			b.WriteString("SET ROLE " + quote.Ident(role) + ";\n")
+		}
+		as = role
+	}
+	for _, a := range inGrantOrder(items) {
+		become(cmp.Or(a.Grantor, owner))
+		b.WriteString(a.Grant.String() + ";\n")
+	}
+	become(me)
 	return b.String()
+}
+
+// order puts what takes away before what gives, and that before what may be
+// passed on.
+func order(a pgddl.ACLItem) int {
+	switch {
+	case a.Grant.Revoke:
+		return 0
+	case a.Grantor == "" && !a.Grant.WithGrantOption:
+		return 1
+	}
+	return 2
+}
+
+// inGrantOrder sorts statements behind those by which their grantors may grant.
+// A catalog has them in another order when a role had been given the same right
+// twice.
+func inGrantOrder(items []pgddl.ACLItem) []pgddl.ACLItem {
+	out := make([]pgddl.ACLItem, 0, len(items))
+	rest := slices.Clone(items)
+	for len(rest) > 0 {
+		i := max(0, slices.IndexFunc(rest, func(a pgddl.ACLItem) bool {
+			return a.Grantor == "" || !slices.ContainsFunc(rest, func(o pgddl.ACLItem) bool { return empowers(o.Grant, a) })
+		}))
+		out = append(out, rest[i])
+		rest = slices.Delete(rest, i, i+1)
+	}
+	return out
+}
+
+// empowers says that a grant gives the grantor of another one the right to it.
+func empowers(g *pgddl.Grant, by pgddl.ACLItem) bool {
+	return !g.Revoke && g.WithGrantOption && slices.ContainsFunc(g.Grantees, func(r pgddl.Role) bool { return r.Name == by.Grantor }) &&
+		slices.ContainsFunc(g.Privileges, func(v pgddl.Privilege) bool {
+			return v.Name == "ALL" || slices.ContainsFunc(by.Grant.Privileges, func(w pgddl.Privilege) bool { return w.Name == v.Name || w.Name == "ALL" })
+		})
 }
 
 // A mapper maps the roles of privileges.
@@ -97,6 +163,7 @@ type mapper struct {
 	gone      []string // roles left out
 	customers []string // roles of the customer that are granted something
 	changed   bool
+	renamed   bool // roles that are named have other names
 	grantors  bool // grants of other grantors than the owner are given by the owner
 	object    string
 }
@@ -170,7 +237,7 @@ func (m *mapper) grantor(name string) string {
 		m.grantors = m.grantors || !ok || to != m.to
 		return ""
 	case to != name:
-		m.changed = true
+		m.changed, m.renamed = true, true
 	}
 	return to
 }
@@ -203,7 +270,7 @@ func (m *mapper) grantees(g *pgddl.Grant, grantor string) bool {
 				m.changed = true
 				continue
 			case to != name:
-				m.changed = true
+				m.changed, m.renamed = true, true
 			}
 			r.Name = to
 		}
@@ -223,11 +290,17 @@ func (m *mapper) say(it *Item) {
 		said = true
 	}
 	if m.grantors {
-		it.set(Map, "grants by others than the owner are given by the owner")
+		it.set(Map, "grants by roles that cannot give them at the target are given by the owner")
 		said = true
 	}
-	if !said {
+	switch {
+	case m.renamed:
 		it.set(Map, "roles have other names")
+	case said:
+	case m.object != "":
+		it.set(Map, "the database has another name")
+	default:
+		it.set(Map, "granted by the same roles, with SET ROLE")
 	}
 }
 
@@ -300,7 +373,7 @@ func (p *planner) planDefaultACL(e *archive.Entry, it *Item) {
 		n.Grant = &g
 		m.from = d.Role
 		if n.Role = p.owner(d.Role); n.Role != d.Role {
-			m.changed = true
+			m.changed = true // which is said below
 		}
 		m.to = n.Role
 		if !m.grantees(&g, "") {
@@ -309,6 +382,7 @@ func (p *planner) planDefaultACL(e *archive.Entry, it *Item) {
 		if p.in.Target.Version < 170000 && slices.ContainsFunc(g.Privileges, func(v pgddl.Privilege) bool { return v.Name == "MAINTAIN" }) {
 			g.Privileges = slices.DeleteFunc(slices.Clone(g.Privileges), func(v pgddl.Privilege) bool { return v.Name == "MAINTAIN" })
 			m.changed = true
+			it.set(Rewrite, "the target's version has no privilege MAINTAIN")
 			if len(g.Privileges) == 0 {
 				continue
 			}
@@ -325,7 +399,9 @@ func (p *planner) planDefaultACL(e *archive.Entry, it *Item) {
 		return
 	}
 	it.SQL = pgddl.FormatDefaultACLs(out)
-	m.say(it)
+	if m.renamed || len(m.gone) > 0 {
+		m.say(it)
+	}
 	if to := p.plan.MapOwner(e.Owner); to != e.Owner {
 		it.set(Map, "for what %s creates instead of %s", to, e.Owner)
 	}

@@ -77,7 +77,7 @@ func TestPolicy(t *testing.T) {
 		{
 			name: "grantor", before: []archive.Entry{table}, verdict: Map,
 			entry: entry("ACL", "app", "TABLE t", "app_owner", "GRANT SELECT ON TABLE app.t TO app_rw WITH GRANT OPTION;\nSET SESSION AUTHORIZATION app_rw;\nGRANT SELECT ON TABLE app.t TO \"App.Reader\";\nRESET SESSION AUTHORIZATION;\n", 1),
-			sql:   "GRANT SELECT ON TABLE app.t TO app_rw WITH GRANT OPTION;\nSET ROLE app_rw;\nGRANT SELECT ON TABLE app.t TO \"App.Reader\";\nRESET ROLE;\n",
+			sql:   "SET ROLE app_owner;\nGRANT SELECT ON TABLE app.t TO app_rw WITH GRANT OPTION;\nSET ROLE app_rw;\nGRANT SELECT ON TABLE app.t TO \"App.Reader\";\nRESET ROLE;\n",
 		},
 		{
 			name: "grantor of the platform", before: []archive.Entry{table}, verdict: Map, says: "given by the owner",
