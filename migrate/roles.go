@@ -150,7 +150,8 @@ func escaped(s string) string {
 
 // dropRole is the statement that takes a role back: with the privileges it has
 // been granted, but not if it owns anything, which nobody but others can have
-// given it.
+// given it. Privileges are revoked as whoever has granted them: a member of
+// several roles that could have revokes those of one of them only.
 func (m *migration) dropRole(name string) string { return dropRole(name, m.target16()) }
 
 func dropRole(name string, v16 bool) string {
@@ -158,7 +159,7 @@ func dropRole(name string, v16 bool) string {
 	if v16 {
 		options = " WITH INHERIT TRUE"
 	}
-	body := fmt.Sprintf(`DECLARE r oid := (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %[1]s); what text;
+	body := fmt.Sprintf(`DECLARE r oid := (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %[1]s); what text; g record;
 BEGIN
   IF r IS NULL THEN RETURN; END IF;
   SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) INTO what FROM pg_catalog.pg_shdepend d
@@ -166,9 +167,18 @@ BEGIN
       AND d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())) LIMIT 1;
   IF what IS NOT NULL THEN RAISE EXCEPTION 'role %% owns %%, which this run has not made or could not drop', %[1]s, what; END IF;
   IF NOT pg_catalog.pg_has_role(current_user, r, 'USAGE') THEN EXECUTE %[2]s; END IF;
+  FOR g IN SELECT DISTINCT o.name, x.grantor::regrole::text AS grantor FROM (
+      SELECT 'DATABASE ' || pg_catalog.quote_ident(datname) AS name, datacl AS acl FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
+      UNION ALL SELECT 'SCHEMA ' || pg_catalog.quote_ident(nspname), nspacl FROM pg_catalog.pg_namespace
+      UNION ALL SELECT 'TABLE ' || oid::regclass, relacl FROM pg_catalog.pg_class WHERE relacl IS NOT NULL) o, pg_catalog.aclexplode(o.acl) x
+    WHERE x.grantee = r AND x.grantor::regrole::text <> pg_catalog.quote_ident(current_user) AND pg_catalog.pg_has_role(current_user, x.grantor, 'MEMBER') LOOP
+    EXECUTE 'SET ROLE ' || g.grantor;
+    EXECUTE 'REVOKE ALL ON ' || g.name || ' FROM ' || %[5]s || ' CASCADE';
+    RESET ROLE;
+  END LOOP;
   EXECUTE %[3]s;
   EXECUTE %[4]s;
-END`, quote.Literal(name), quote.Literal("GRANT "+quote.Ident(name)+" TO CURRENT_USER"+options), quote.Literal("DROP OWNED BY "+quote.Ident(name)), quote.Literal("DROP ROLE "+quote.Ident(name)))
+END`, quote.Literal(name), quote.Literal("GRANT "+quote.Ident(name)+" TO CURRENT_USER"+options), quote.Literal("DROP OWNED BY "+quote.Ident(name)), quote.Literal("DROP ROLE "+quote.Ident(name)), quote.Literal(quote.Ident(name)))
 	return "DO " + quote.Dollar(body)
 }
 

@@ -1,7 +1,9 @@
 package restore
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -131,19 +133,8 @@ func (j *TargetJournal) revert(ctx context.Context, u *Undo, ignore, phases []st
 	first := slices.IndexFunc(phases, func(p string) bool { _, ok := begun[p]; return ok })
 	if first >= 0 {
 		for _, list := range revertQueries(phases[first], ignore) {
-			rows, err := j.query(ctx, list)
-			if err != nil {
-				return fmt.Errorf("compare with what was there before: %w", err)
-			}
-			for _, r := range rows {
-				j.log.Info("putting back: " + r[0])
-				err := j.do(ctx, r[0])
-				switch {
-				case ctx.Err() != nil:
-					return fmt.Errorf("roll back: %w", context.Cause(ctx))
-				case err != nil:
-					u.Remains = append(u.Remains, Remain{"what was there before", r[0], err})
-				}
+			if err := j.putBack(ctx, u, list); err != nil {
+				return err
 			}
 		}
 	}
@@ -158,6 +149,43 @@ DELETE FROM pghaul.setting WHERE phase IN %[1]s; DELETE FROM pghaul.phase WHERE 
 	}
 	return nil
 }
+
+// putBack runs the statements that a query lists until it lists none: one that
+// revokes with CASCADE may leave nothing to do for another, which fails then.
+func (j *TargetJournal) putBack(ctx context.Context, u *Undo, list string) error {
+	for before := ""; ; {
+		rows, err := j.query(ctx, list)
+		if err != nil {
+			return fmt.Errorf("compare with what was there before: %w", err)
+		}
+		var statements []string
+		for _, r := range rows {
+			statements = append(statements, r[0])
+		}
+		again := before != "" && strings.Join(statements, "\x00") == before
+		before = strings.Join(statements, "\x00")
+		if len(statements) == 0 {
+			return nil
+		}
+		for _, sql := range statements {
+			if !again {
+				j.log.Info("putting back: " + sql)
+			}
+			err := j.do(ctx, sql)
+			if ctx.Err() != nil {
+				return fmt.Errorf("roll back: %w", context.Cause(ctx))
+			}
+			if again {
+				u.Remains = append(u.Remains, Remain{"what was there before", sql, cmp.Or(err, errNoEffect)})
+			}
+		}
+		if again {
+			return nil
+		}
+	}
+}
+
+var errNoEffect = errors.New("it is as if it had not been run")
 
 func literals(list []string) string {
 	q := make([]string, len(list))
@@ -217,7 +245,7 @@ wi AS (SELECT c.*, x.* FROM c, pg_catalog.aclexplode(c.wacl) x)
 	const who = `CASE %s.grantee WHEN 0 THEN 'PUBLIC' ELSE (SELECT pg_catalog.quote_ident(rolname) FROM pg_catalog.pg_roles WHERE oid = %[1]s.grantee) END`
 	nwho, wwho := fmt.Sprintf(who, "ni"), fmt.Sprintf(who, "wi")
 	asGrantor := func(from, sql string) string {
-		return fmt.Sprintf(`CASE WHEN %[1]s.grantor <> %[1]s.owner AND %[1]s.grantor::regrole::text <> pg_catalog.quote_ident(current_user)
+		return fmt.Sprintf(`CASE WHEN %[1]s.grantor::regrole::text <> pg_catalog.quote_ident(current_user) AND pg_catalog.pg_has_role(current_user, %[1]s.grantor, 'MEMBER')
   THEN 'SET ROLE ' || %[1]s.grantor::regrole || '; ' || %[2]s || '; RESET ROLE' ELSE %[2]s END`, from, sql)
 	}
 	exists := func(from string) string {
