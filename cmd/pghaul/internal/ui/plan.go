@@ -393,7 +393,7 @@ func (v *planView) others(name string, t tally, b *bunches) {
 		parts = append(parts, "keep "+Count(int64(t.kept)))
 	}
 	if t.skipped > 0 {
-		parts = append(parts, fmt.Sprintf("skip %s of the platforms' own", Count(int64(t.skipped))))
+		parts = append(parts, fmt.Sprintf("skip %s that come with the servers", Count(int64(t.skipped))))
 	}
 	if len(parts) > 0 {
 		v.fact(name, strings.Join(parts, ", "))
