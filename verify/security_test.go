@@ -129,7 +129,7 @@ func TestSecurityMapped(t *testing.T) {
 			{From: reader, To: reader2, Role: platform.Role{Name: reader2, Inherit: true, Login: true, ConnLimit: -1}, Verdict: platform.Map},
 			{From: gone, Verdict: platform.Skip, Reason: "nobody needs it", Role: platform.Role{Name: gone, Inherit: true, ConnLimit: -1}},
 		},
-		Memberships: []platform.MembershipItem{{Membership: platform.Membership{Role: app2, Member: reader2}, Verdict: platform.Map}},
+		Memberships: []platform.MembershipItem{{Membership: platform.Membership{Role: app2, Member: reader2, Inherit: true, Set: true}, Verdict: platform.Map}},
 	}
 	run := func() *verify.Report {
 		t.Helper()
