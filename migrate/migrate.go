@@ -169,8 +169,13 @@ func (m *migration) openSource(ctx context.Context) (*platform.Facts, error) {
 // to be taken for something that was there before: it leaves the facts.
 func (m *migration) continues(ctx context.Context, target *platform.Facts) error {
 	run, keys, err := restore.ReadJournal(ctx, m.target)
-	if err != nil || run == nil {
+	switch {
+	case err != nil:
 		return err
+	case run == nil && m.running && m.opts.Resume:
+		return fmt.Errorf("cannot resume: %w: either nothing was begun, or the migration has come to its end, which pghaul verify tells", restore.ErrNoJournal)
+	case run == nil:
+		return nil
 	}
 	if run.Verb != "migrate" || m.running && !m.opts.Resume && len(m.opts.Phases) == 0 {
 		return &restore.UnfinishedError{Run: *run}
