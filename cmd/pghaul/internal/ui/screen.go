@@ -45,12 +45,16 @@ const (
 func (s *Screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	text := Visible(string(p))
 	if len(s.status) == 0 {
-		return s.out.Write(p)
+		if _, err := io.WriteString(s.out, text); err != nil {
+			return 0, err
+		}
+		return len(p), nil
 	}
 	var b strings.Builder
 	s.erase(&b)
-	b.Write(p)
+	b.WriteString(text)
 	if len(p) > 0 && p[len(p)-1] != '\n' {
 		b.WriteByte('\n')
 	}
@@ -80,7 +84,7 @@ func (s *Screen) Status(lines []string) {
 	width := s.width() - 1
 	fitted := make([]string, len(lines))
 	for i, line := range lines {
-		fitted[i] = fit(line, width)
+		fitted[i] = fit(Visible(line), width)
 	}
 	var b strings.Builder
 	if len(lines) > 0 && len(s.status) == 0 {
