@@ -37,9 +37,10 @@ type table struct {
 	size   int64
 }
 
-// A job is a piece of work for one connection: a part of a table or a group of
-// large objects.
+// A job is a piece of work for one connection: a part of a table, several small
+// tables or a group of large objects.
 type job struct {
+	small []*table
 	table *table
 	part  int
 	where string // TID range; "" for the whole table
@@ -116,7 +117,7 @@ func (r *run) plan(ctx context.Context) (jobs []job, tables []*table, err error)
 		}
 	}
 	r.opts.Progress.Expect(len(tables), total)
-	return jobs, tables, nil
+	return r.gather(jobs), tables, nil
 }
 
 // attempts is how often a job is tried whose connection is lost, and firstWait
@@ -129,6 +130,9 @@ const (
 // work does one job, on a fresh connection again if the first is lost, as long
 // as the leader still holds the snapshot.
 func (r *run) work(ctx context.Context, j job) error {
+	if j.small != nil {
+		return r.smallTables(ctx, j.small)
+	}
 	wait := firstWait
 	for try := 1; ; try++ {
 		conn, err := r.pool.get(ctx)

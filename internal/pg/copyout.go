@@ -1,10 +1,13 @@
 package pg
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -40,6 +43,23 @@ func CopyOut(ctx context.Context, c *pgconn.PgConn, sql string, w io.Writer) (pg
 	return tag, err
 }
 
+// CopyOutEach runs the COPY ... TO STDOUT statements of sql, which one message
+// takes to the server, as CopyOut does, and calls done with the number of rows
+// after the data of each. sql may hold other statements that return no rows. An
+// error of the server is that of the statement after the last for which done was
+// called, and ends all of them; one of w or done ends the connection, too. c is
+// of Connect.
+func CopyOutEach(ctx context.Context, c *pgconn.PgConn, sql string, w io.Writer, done func(rows int64) error) error {
+	t, ok := c.CustomData()[tapKey].(*tap)
+	if !ok {
+		return errors.New("rows of several tables can only be read at once over a connection of Connect")
+	}
+	t.done = done
+	defer func() { t.done = nil }()
+	_, err := CopyOut(ctx, c, sql, w)
+	return err
+}
+
 // strayData is where pgconn would write rows that had passed the tap.
 type strayData struct{}
 
@@ -57,7 +77,9 @@ type tap struct {
 	r    io.Reader // from the server
 	sock *socket
 	w    io.Writer // takes the rows of the COPY that runs, nil if none does
-	err  error     // of w
+	err  error     // of w or done
+	// done, if not nil, is called at the end of each COPY of several.
+	done func(rows int64) error
 
 	buf      []byte // buf[pos:end] is read, but not yet passed on
 	pos, end int
@@ -121,14 +143,40 @@ func (t *tap) Read(p []byte) (int, error) {
 				}
 			}
 			if n := t.message(); n > 0 && t.buf[t.pos] != 'd' {
-				t.pass = n
-				continue
+				if t.done == nil || t.buf[t.pos] != 'C' || n > maxTag {
+					t.pass = n
+					continue
+				}
+				if n <= t.end-t.pos {
+					if t.err = t.completed(t.buf[t.pos+5 : t.pos+n]); t.err != nil {
+						return 0, t.err
+					}
+					t.pass = n
+					continue
+				}
 			}
 		}
 		if err := t.fill(); err != nil {
 			return 0, err
 		}
 	}
+}
+
+// maxTag is longer than the message that tells the end of any COPY, in bytes.
+const maxTag = 64
+
+// completed tells of the end of a COPY among several statements. tag is what the
+// server says at the end of one, as "COPY 12", and a zero byte.
+func (t *tap) completed(tag []byte) error {
+	count, ok := bytes.CutPrefix(bytes.TrimRight(tag, "\x00"), []byte("COPY "))
+	if !ok {
+		return nil
+	}
+	rows, err := strconv.ParseInt(string(count), 10, 64)
+	if err != nil {
+		return fmt.Errorf("the server ended a COPY with %q: %w", tag, err)
+	}
+	return t.done(rows)
 }
 
 // give hands what is in the buffer to pgconn.
