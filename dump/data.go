@@ -237,11 +237,22 @@ func (l *Live) copyRows(ctx context.Context, conn *pgx.Conn, d *catalog.TableDat
 	if l.opts.Inserts != nil {
 		return l.insertRows(ctx, conn, d, where, w.statement)
 	}
-	n, err := copyproto.Query{Conn: conn.PgConn(), SQL: lockRows(d) + d.CopyTo(where)}.CopyTo(ctx, w)
-	if err == nil {
-		err = w.end(n)
+	for {
+		before := w.rows
+		n, err := copyproto.Query{Conn: conn.PgConn(), SQL: lockRows(d) + d.CopyTo(where)}.CopyTo(ctx, w)
+		if err == nil {
+			return l.dumped(conn, d, w.end(before+n))
+		}
+		if !tooLong(err) || !w.between() {
+			return l.dumped(conn, d, err)
+		}
+		row, lookErr := l.oversized(ctx, conn, d, where, w.rows-before)
+		if row == nil {
+			return l.dumped(conn, d, errors.Join(err, lookErr))
+		}
+		l.leaveOut(row)
+		where = row.after(where)
 	}
-	return l.dumped(conn, d, err)
 }
 
 // insertRows reads a table's rows and hands them to emit as INSERT statements.
@@ -417,9 +428,12 @@ func (w *rowWriter) statement(text []byte, rows int64) error {
 	return w.part.WriteRows(text, rows)
 }
 
+// between reports whether what was written ends with a row.
+func (w *rowWriter) between() bool { return len(w.carry) == 0 && w.long == nil }
+
 // end checks that what was written is what the server says it sent.
 func (w *rowWriter) end(rows int64) error {
-	if len(w.carry) > 0 || w.long != nil {
+	if !w.between() {
 		return errors.New("the server's data ends inside a row")
 	}
 	if got := w.hash.Sum().Rows; got != rows {

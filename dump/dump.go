@@ -172,6 +172,8 @@ func (r *run) open(ctx context.Context, source *pgx.ConnConfig, opts Options) (e
 func (r *run) finishing() {
 	r.phase(r.opts.Progress, "finish")
 	r.manifest.Source.Finished = time.Now().UTC()
+	r.manifest.Skipped = append(r.manifest.Skipped, r.leftOut...)
+	r.report.Skipped = r.manifest.Skipped
 }
 
 func (r *run) phase(t *progress.Tracker, name string) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,6 +32,9 @@ type Live struct {
 	toc      []archive.Entry
 	pool     *pool
 	ahead    readAhead
+
+	mu      sync.Mutex
+	leftOut []archive.Skipped // rows that could not be read
 }
 
 // Open reads the catalog of the database that source connects to. Of opts, Dir,
@@ -233,9 +237,14 @@ func (p *pool) get(ctx context.Context) (*pgx.Conn, error) {
 	}
 }
 
-// put gives a connection back; one that was closed, or is one too many, goes.
+// put gives a connection back; one that was closed, whose transaction has failed,
+// or that is one too many, goes.
 func (p *pool) put(c *pgx.Conn) {
 	if c.IsClosed() {
+		return
+	}
+	if c.PgConn().TxStatus() != 'T' {
+		pg.Close(c)
 		return
 	}
 	select {

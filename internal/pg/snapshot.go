@@ -145,9 +145,13 @@ func (s *Snapshot) Join(ctx context.Context, c *pgconn.PgConn) error {
 	return Import(ctx, c, s.Name)
 }
 
+// Savepoint stands at the beginning of a transaction that Import began. To go
+// back to it heals the transaction after an error.
+const Savepoint = "pghaul_begin"
+
 // Import begins a transaction that sees a snapshot exported elsewhere.
 func Import(ctx context.Context, c *pgconn.PgConn, name string) error {
-	sql := beginReadOnly + "; SET TRANSACTION SNAPSHOT " + literal(name)
+	sql := beginReadOnly + "; SET TRANSACTION SNAPSHOT " + literal(name) + "; SAVEPOINT " + Savepoint
 	if _, err := c.Exec(ctx, sql).ReadAll(); err != nil {
 		return fmt.Errorf("import snapshot %s: %w", name, err)
 	}
