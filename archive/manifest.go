@@ -1,6 +1,9 @@
 package archive
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // ManifestName is the manifest's file name in a directory archive.
 const ManifestName = "manifest.json"
@@ -20,7 +23,10 @@ type Manifest struct {
 	Roles        []Role         `json:"roles,omitempty"`
 	Memberships  []Membership   `json:"memberships,omitempty"`
 	Skipped      []Skipped      `json:"skipped,omitempty"`
-	Files        []File         `json:"files"` // every file of the archive but the manifest
+	// Facts are what the source was like, by which its move to another platform
+	// is planned. Package platform writes and reads them.
+	Facts json.RawMessage `json:"facts,omitempty"`
+	Files []File          `json:"files"` // every file of the archive but the manifest
 }
 
 // A Source says where and when a dump was taken.

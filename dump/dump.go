@@ -4,6 +4,7 @@ package dump
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -72,6 +73,11 @@ type Options struct {
 	LockWaitTimeout time.Duration
 	// NoSync does not wait for the files to reach the disk.
 	NoSync bool
+	// Facts reads what the source is like, for plans that are made from the
+	// archive; platform.Archived does. It is called while the catalog is read, with
+	// a connection of its own. nil leaves the archive without: then a plan knows
+	// little of roles and nothing of what an archive of pg_dump does not say.
+	Facts func(ctx context.Context, conn *pgx.Conn) (facts json.RawMessage, platform string, err error)
 	// Tool names the program in the archive; "" means "pghaul".
 	Tool string
 	// Logger hears what a user of -v wants to know, a line an object; nil discards.
@@ -159,12 +165,24 @@ func (r *run) do(ctx context.Context, source *pgx.ConnConfig, opts Options) (err
 
 // open reads the catalog and begins the phase of the data.
 func (r *run) open(ctx context.Context, source *pgx.ConnConfig, opts Options) (err error) {
-	r.Live, err = open(ctx, source, opts, func(phase string) { r.phase(opts.Progress, phase) })
+	var asked *teller
+	r.Live, err = open(ctx, source, opts, func(phase string) {
+		if phase == "catalog" { // the connections that the dump needs are there
+			asked = ask(ctx, source, opts)
+		}
+		r.phase(opts.Progress, phase)
+	})
 	if err != nil {
+		if asked != nil {
+			asked.stop()
+			asked.wait()
+		}
 		return err
 	}
+	facts := asked.wait()
 	r.report.Snapshot, r.report.LSN = r.snapshot.Name, r.snapshot.LSN
 	r.report.Skipped, r.report.Warnings = r.manifest.Skipped, r.db.Warnings
+	r.keepFacts(facts)
 	r.phase(opts.Progress, "data")
 	return nil
 }

@@ -29,6 +29,11 @@ func DetectAs(ctx context.Context, conn *pgx.Conn, name Name) (*Facts, error) {
 			return nil, err
 		}
 	}
+	return detect(ctx, conn, name, true)
+}
+
+// detect is DetectAs with all facts, or with those that matter of a source only.
+func detect(ctx context.Context, conn *pgx.Conn, name Name, all bool) (*Facts, error) {
 	f := &Facts{Host: conn.Config().Host, Parameters: map[string]Parameter{}}
 	var seen signs
 	version, err := serverVersion(ctx, conn)
@@ -36,7 +41,7 @@ func DetectAs(ctx context.Context, conn *pgx.Conn, name Name) (*Facts, error) {
 		return nil, err
 	}
 	f.Version = version
-	if err := send(ctx, conn, f.queries(version/10000, &seen)); err != nil {
+	if err := send(ctx, conn, f.queries(version/10000, &seen, all)); err != nil {
 		return nil, fmt.Errorf("read the facts of database %q: %w", conn.Config().Database, err)
 	}
 	for _, r := range f.Roles {

@@ -9,8 +9,8 @@ import (
 
 // queries returns what Detect asks a server of a major version. None of them
 // can fail for want of a right.
-func (f *Facts) queries(major int, seen *signs) []query {
-	return []query{
+func (f *Facts) queries(major int, seen *signs, all bool) []query {
+	list := []query{
 		// The first holds for the batch: names come out qualified, dates as ISO.
 		{sql: `SELECT pg_catalog.set_config('search_path', '', true), pg_catalog.set_config('DateStyle', 'ISO', true)`},
 		f.databaseQuery(major, seen),
@@ -20,15 +20,20 @@ func (f *Facts) queries(major int, seen *signs) []query {
 		f.settingsQuery(),
 		f.extensionsQuery(),
 		f.membersQuery(),
-		f.availableQuery(major),
-		f.parametersQuery(),
-		f.collationsQuery(major),
 		names(&f.Databases, `SELECT datname::text FROM pg_catalog.pg_database ORDER BY 1`),
+	}
+	if !all {
+		return append(list, f.parametersQuery(`WHERE name = 'cron.database_name'`))
+	}
+	return append(list,
+		f.availableQuery(major),
+		f.parametersQuery(""),
+		f.collationsQuery(major),
 		names(&f.Tablespaces, `SELECT spcname::text FROM pg_catalog.pg_tablespace ORDER BY 1`),
 		names(&f.Wrappers, `SELECT fdwname::text FROM pg_catalog.pg_foreign_data_wrapper
 WHERE pg_catalog.has_foreign_data_wrapper_privilege(oid, 'USAGE') ORDER BY 1`),
 		f.objectsQuery(),
-	}
+	)
 }
 
 // names reads one column.
@@ -238,9 +243,9 @@ ORDER BY v.name::text COLLATE "C", v.version COLLATE "C"`,
 	}
 }
 
-func (f *Facts) parametersQuery() query {
+func (f *Facts) parametersQuery(where string) query {
 	return query{
-		sql: `SELECT name, COALESCE(setting, ''), context FROM pg_catalog.pg_settings`,
+		sql: `SELECT name, COALESCE(setting, ''), context FROM pg_catalog.pg_settings ` + where,
 		row: func(rows pgx.Rows) error {
 			var name string
 			var p Parameter

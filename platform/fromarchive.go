@@ -11,14 +11,27 @@ import (
 )
 
 // FromArchive returns what an archive tells of the database that it was made
-// from, for NewPlan. m is nil for archives that pghaul did not make: they know
-// nothing of roles but their names, which are then created without LOGIN.
+// from, for NewPlan: what its manifest keeps of Detect's facts. What only
+// targets are asked for is empty, and so are Host and Changes.
 //
-// Nobody knows who read the source: Facts.User is the owner of the database,
+// m is nil for archives that pghaul did not make: they know nothing of roles but
+// their names, which are then created without LOGIN. Nobody knows who read the
+// source of these, and of archives without facts: Facts.User is the owner of the database,
 // whose duties become those of the target's user. The caller may know better,
 // and may set the platform, which is told from the roles that are mentioned.
 func FromArchive(h archive.Header, m *archive.Manifest, entries []archive.Entry) *Facts {
+	unread := ""
+	if m != nil && len(m.Facts) > 0 {
+		f, err := fromStored(m)
+		if err == nil {
+			return f
+		}
+		unread = fmt.Sprintf("the facts in the archive's manifest: %v", err)
+	}
 	f := &Facts{Database: h.Database, Size: -1, Changes: -1, Parameters: map[string]Parameter{}, Time: h.Created}
+	if unread != "" {
+		f.Unread = append(f.Unread, unread)
+	}
 	var major, minor int
 	if n, _ := fmt.Sscanf(h.ServerVersion, "%d.%d", &major, &minor); n > 0 {
 		f.Version = major*10000 + minor

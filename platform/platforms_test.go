@@ -10,9 +10,12 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/internal/golden"
 	"github.com/pghaul/pghaul/internal/pgtest"
 	"github.com/pghaul/pghaul/restore"
@@ -45,6 +48,7 @@ func TestPlatforms(t *testing.T) {
 			az.ExecAs(t, "azadmin", "appdb", string(hard))
 			live := open(t, az.UserDSN("azadmin", "appdb"))
 			now := *facts(t, az, "azadmin", "appdb")
+			archived(t, az, live.Entries(), now, *facts(t, ne, "neondb_owner", "neondb"))
 			// What the machine has of locales is not this test's business.
 			now.Locale = Locale{Encoding: "UTF8", Provider: "libc", Collate: "C.UTF-8", CType: "C.UTF-8"}
 			plan := restored(t, Input{
@@ -75,6 +79,41 @@ func TestPlatforms(t *testing.T) {
 				t.Errorf("owners and privileges differ:\n%s\n%s", a, b)
 			}
 		})
+	}
+}
+
+// archived compares the plan for an archive with that for its source. An archive
+// knows all that matters but the name of the host, by which a pooler is
+// recognised, and whether its source was written to since.
+func archived(t *testing.T, az *pgtest.Server, entries []archive.Entry, now, target Facts) {
+	t.Helper()
+	cfg, err := pgx.ParseConfig(az.UserDSN("azadmin", "appdb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "appdb")
+	if _, err := dump.Run(t.Context(), cfg, dump.Options{Dir: path, Facts: Archived}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := archive.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	stored := FromArchive(r.Header(), r.Manifest(), r.Entries())
+	if r.Manifest().Source.Platform != string(AzureFlexible) || stored.Time.IsZero() || stored.LSN == "" {
+		t.Errorf("of the archive: %+v, %+v", r.Manifest().Source, stored)
+	}
+	want, got := listing(mustPlan(t, Input{Entries: entries, Source: now, Target: target})), listing(mustPlan(t, Input{Entries: entries, Source: *stored, Target: target}))
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("the plan for the archive is another one than that for its source, -source +archive:\n%s", d)
+	}
+	// What only targets are asked for.
+	now.Available, now.Collations, now.Databases, now.Tablespaces, now.Wrappers, now.Objects, now.Parameters = nil, nil, nil, nil, nil, nil, map[string]Parameter{}
+	now.MayCreate = false
+	now.Host, now.Changes, now.Size, now.LSN, now.Time = "", -1, stored.Size, stored.LSN, stored.Time
+	if d := cmp.Diff(now, *stored, cmpopts.EquateEmpty()); d != "" {
+		t.Errorf("-source +archive:\n%s", d)
 	}
 }
 

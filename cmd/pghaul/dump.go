@@ -19,6 +19,7 @@ import (
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
 	"github.com/pghaul/pghaul/dump"
+	"github.com/pghaul/pghaul/platform"
 	"github.com/pghaul/pghaul/restore"
 )
 
@@ -248,7 +249,7 @@ func runDump(ctx context.Context, o *dumpFlags, g *globals, args []string) error
 	}
 	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "dumping")
 	defer front.Stop()
-	o.Tool, o.Logger, o.Progress = toolName(), g.log, front.Tracker
+	o.Tool, o.Logger, o.Progress, o.Facts = toolName(), g.log, front.Tracker, platform.Archived
 	o.Encoding = cmp.Or(o.Encoding, source.encoding)
 	if o.plain {
 		err := o.writeScript(ctx, g, source.config)
