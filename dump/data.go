@@ -50,9 +50,9 @@ type job struct {
 
 // data writes rows and large objects, the longest piece first.
 func (r *run) data(ctx context.Context) error {
-	jobs, tables, err := r.plan(ctx)
-	if err != nil || len(jobs) == 0 {
-		return err
+	jobs, tables := r.plan()
+	if len(jobs) == 0 {
+		return nil
 	}
 	nodes := make([]sched.Node, len(jobs))
 	for i, j := range jobs {
@@ -84,40 +84,25 @@ func (r *run) record(t *table) {
 }
 
 // plan cuts the data into jobs.
-func (r *run) plan(ctx context.Context) (jobs []job, tables []*table, err error) {
-	wanted := map[int]bool{}
-	for _, e := range r.toc {
-		wanted[e.ID] = e.HasData
-	}
-	var list []*catalog.TableData
-	for _, o := range r.db.Objects {
-		if !wanted[o.Info().DumpID] {
-			continue
-		}
-		switch o := o.(type) {
-		case *catalog.TableData:
-			list = append(list, o)
-		case *catalog.LargeObjects:
+func (r *run) plan() (jobs []job, tables []*table) {
+	for i := range r.toc {
+		if o, ok := r.db.Object(r.toc[i].ID).(*catalog.LargeObjects); ok && r.toc[i].HasData {
 			jobs = append(jobs, job{blobs: &blobs{group: o}, cost: int64(len(o.OIDs)) * 8192})
 		}
 	}
-	sizes, err := r.sizes(ctx, list)
-	if err != nil {
-		return nil, nil, err
-	}
 	var total int64
-	for _, d := range list {
-		t := &table{data: d, bytes: sizes[d.Table.ID.OID].total}
+	for _, d := range r.withRows() {
+		t := &table{data: d, bytes: r.size[d.Table.ID.OID].total}
 		tables = append(tables, t)
 		total += t.bytes
-		ranges := r.ranges(d, sizes[d.Table.ID.OID])
+		ranges := r.ranges(d)
 		t.left = len(ranges)
 		for i, where := range ranges {
 			jobs = append(jobs, job{table: t, part: i, where: where, cost: t.bytes / int64(len(ranges))})
 		}
 	}
 	r.opts.Progress.Expect(len(tables), total)
-	return r.gather(jobs), tables, nil
+	return r.gather(jobs), tables
 }
 
 // attempts is how often a job is tried whose connection is lost, and firstWait

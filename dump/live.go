@@ -30,6 +30,7 @@ type Live struct {
 	header   archive.Header
 	manifest archive.Manifest
 	toc      []archive.Entry
+	size     map[uint32]size // of the tables whose rows are wanted, by OID
 	pool     *pool
 	ahead    readAhead
 
@@ -73,7 +74,22 @@ func (l *Live) load(ctx context.Context, phase func(string)) error {
 	}
 	defer pg.Close(conn)
 	phase("catalog")
-	return l.readCatalog(ctx, conn)
+	if err := l.readCatalog(ctx, conn); err != nil {
+		return err
+	}
+	l.size, err = sizes(ctx, conn, l.withRows())
+	return err
+}
+
+// withRows are the tables whose rows are wanted.
+func (l *Live) withRows() []*catalog.TableData {
+	var list []*catalog.TableData
+	for i := range l.toc {
+		if d, ok := l.db.Object(l.toc[i].ID).(*catalog.TableData); ok && l.toc[i].HasData {
+			list = append(list, d)
+		}
+	}
+	return list
 }
 
 func (l *Live) takeSnapshot(ctx context.Context) error {

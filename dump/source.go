@@ -29,7 +29,9 @@ func (l *Live) table(id int) (*catalog.TableData, error) {
 	return d, nil
 }
 
-// Parts returns the one part every entry has.
+// Parts cuts the rows of a large table into several parts, which any number of
+// connections may read at the same time: Options.Jobs and Options.PartSize say
+// how. Another Live of the same database may cut them at other places.
 func (l *Live) Parts(e *archive.Entry) ([]archive.Part, error) {
 	if o, ok := l.db.Object(e.ID).(*catalog.LargeObjects); ok {
 		return []archive.Part{{Rows: int64(len(o.OIDs))}}, nil
@@ -38,22 +40,31 @@ func (l *Live) Parts(e *archive.Entry) ([]archive.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []archive.Part{{Rows: -1, Bytes: d.Pages * 8192}}, nil
+	parts := make([]archive.Part, len(l.ranges(d)))
+	for i := range parts {
+		parts[i] = archive.Part{Number: i, Rows: -1, Bytes: l.size[d.Table.ID.OID].total / int64(len(parts))}
+	}
+	return parts, nil
 }
 
-// Data reads the rows of an entry over a connection of its own.
-func (l *Live) Data(_ context.Context, e *archive.Entry, _ archive.Part) (copyproto.Source, error) {
+// Data reads one part of the rows of an entry over a connection of its own.
+func (l *Live) Data(_ context.Context, e *archive.Entry, part archive.Part) (copyproto.Source, error) {
 	d, err := l.table(e.ID)
 	if err != nil {
 		return nil, err
 	}
-	return liveRows{l, d}, nil
+	ranges := l.ranges(d)
+	if part.Number < 0 || part.Number >= len(ranges) {
+		return nil, fmt.Errorf("%s has %d parts, and no part %d", d.QualifiedName(), len(ranges), part.Number)
+	}
+	return liveRows{l, d, ranges[part.Number]}, nil
 }
 
-// liveRows is the rows of one table.
+// liveRows is the rows of one table, or those of a TID range.
 type liveRows struct {
-	l *Live
-	d *catalog.TableData
+	l     *Live
+	d     *catalog.TableData
+	where string
 }
 
 // CopyTo implements copyproto.Source.
@@ -66,13 +77,13 @@ func (r liveRows) CopyTo(ctx context.Context, w io.Writer) (rows int64, err erro
 	defer func() { l.pool.put(conn) }()
 	l.log.Info("dumping contents of table " + r.d.QualifiedName())
 	if l.opts.Inserts != nil {
-		err = l.insertRows(ctx, conn, r.d, "", func(statement []byte, n int64) error {
+		err = l.insertRows(ctx, conn, r.d, r.where, func(statement []byte, n int64) error {
 			rows += n
 			_, err := w.Write(statement)
 			return err
 		})
 		return rows, err
 	}
-	rows, err = copyproto.Query{Conn: conn.PgConn(), SQL: lockRows(r.d) + r.d.CopyTo("")}.CopyTo(ctx, w)
+	rows, err = copyproto.Query{Conn: conn.PgConn(), SQL: lockRows(r.d) + r.d.CopyTo(r.where)}.CopyTo(ctx, w)
 	return rows, l.dumped(conn, r.d, err)
 }

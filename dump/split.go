@@ -20,16 +20,11 @@ type size struct {
 
 // sizes asks for the sizes of all tables at once: the statistics in pg_class
 // may be old or missing.
-func (l *Live) sizes(ctx context.Context, list []*catalog.TableData) (map[uint32]size, error) {
+func sizes(ctx context.Context, conn *pgx.Conn, list []*catalog.TableData) (map[uint32]size, error) {
 	out := make(map[uint32]size, len(list))
 	if len(list) == 0 {
 		return out, nil
 	}
-	conn, err := l.connect(ctx, pg.ReadCatalog)
-	if err != nil {
-		return nil, err
-	}
-	defer pg.Close(conn)
 	ids := make([]string, len(list))
 	for i, d := range list {
 		ids[i] = strconv.FormatUint(uint64(d.Table.ID.OID), 10)
@@ -82,7 +77,7 @@ func tidRanges(s size, jobs int, least int64, v pg.Version) []string {
 
 // ranges cuts a table's rows into parts. Rows that a condition selects, that
 // are on another server or that become INSERT statements stay together.
-func (l *Live) ranges(d *catalog.TableData, s size) []string {
+func (l *Live) ranges(d *catalog.TableData) []string {
 	if d.Condition != "" || d.Foreign() || l.opts.Inserts != nil {
 		return []string{""}
 	}
@@ -90,5 +85,5 @@ func (l *Live) ranges(d *catalog.TableData, s size) []string {
 	if least <= 0 {
 		least = partSize
 	}
-	return tidRanges(s, l.opts.Jobs, least, l.db.Version)
+	return tidRanges(l.size[d.Table.ID.OID], l.opts.Jobs, least, l.db.Version)
 }

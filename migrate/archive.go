@@ -83,6 +83,14 @@ func encoding(entries []archive.Entry) string {
 // from implements moved.
 func (s *stored) from() archive.Source { return s.origin }
 
+// Check implements restore.Checker.
+func (s *stored) Check(ctx context.Context, e *archive.Entry) error {
+	if c, ok := s.Source.(restore.Checker); ok {
+		return c.Check(ctx, e)
+	}
+	return nil
+}
+
 // Columns implements moved.
 func (s *stored) Columns(e *archive.Entry) ([]string, error) {
 	if list, ok := s.columns[e.ID]; ok {

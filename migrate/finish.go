@@ -12,8 +12,8 @@ import (
 	"github.com/pghaul/pghaul/verify"
 )
 
-// verify reads the rows back and compares them with those that were read from
-// the source.
+// verify reads rows and large objects back and compares them with those that
+// were read from the source.
 func (m *migration) verify(ctx context.Context) error {
 	if m.opts.NoVerify || !m.wants(SchemaData) {
 		return nil
@@ -23,13 +23,18 @@ func (m *migration) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.report.Verify, err = m.compare(ctx, tables)
+	m.report.Verify, err = m.compare(ctx, tables, m.src.largeObjects())
 	return err
 }
 
-func (m *migration) compare(ctx context.Context, tables []archive.TableData) (*verify.Report, error) {
-	rep, err := verify.Recorded(ctx, m.journal.Target(), tables, m.live.from(), verify.Options{
-		Jobs: m.opts.Jobs, Levels: []verify.Level{verify.LevelDigest}, IgnoreExtra: true, Logger: m.opts.Logger, Progress: m.opts.Progress,
+func (m *migration) compare(ctx context.Context, tables []archive.TableData, objects []verify.RecordedObject) (*verify.Report, error) {
+	levels := []verify.Level{verify.LevelDigest}
+	if len(objects) > 0 {
+		levels = append(levels, verify.LevelLargeObjects)
+	}
+	record := verify.Record{Source: m.live.from(), Tables: tables, LargeObjects: objects}
+	rep, err := verify.Recorded(ctx, m.journal.Target(), record, verify.Options{
+		Jobs: m.opts.Jobs, Levels: levels, IgnoreExtra: true, Logger: m.opts.Logger, Progress: m.opts.Progress,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("compare rows: %w", err)

@@ -156,7 +156,7 @@ func (m *migration) openSource(ctx context.Context) (*platform.Facts, error) {
 		return source, nil
 	}
 	opened, err := dump.Open(ctx, m.source, dump.Options{
-		Jobs: m.opts.Jobs, Select: m.opts.Select, Tool: m.opts.Tool, Logger: m.opts.Logger, Progress: m.opts.Progress,
+		Jobs: m.opts.Jobs, PartSize: m.opts.PartSize, Select: m.opts.Select, Tool: m.opts.Tool, Logger: m.opts.Logger, Progress: m.opts.Progress,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("source: %w", err)

@@ -32,6 +32,9 @@ func Phases() []Phase { return []Phase{PreSchema, SchemaData, PostSchema} }
 type Options struct {
 	// Jobs is how many connections a side work at once; 0 means 2.
 	Jobs int
+	// PartSize is the least, in bytes, into which a table is cut so that several
+	// connections load it; 0 means 64 MiB. Servers before 14 cannot be read so.
+	PartSize int64
 	// Plan is followed exactly; nil makes one of Rules and both ends.
 	Plan *platform.Plan
 	// Rules are what the user has decided. They are those of Plan if that is given.
@@ -48,7 +51,7 @@ type Options struct {
 	Phases []Phase
 	// Resume goes on with the migration whose journal is in the target.
 	Resume bool
-	// NoVerify does not compare the rows of both ends at the end.
+	// NoVerify does not compare the rows and large objects of both ends at the end.
 	NoVerify bool
 	// NoRollback leaves a failed phase as it is, to go on with Resume.
 	NoRollback bool

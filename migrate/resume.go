@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -21,29 +22,14 @@ func (m *migration) recheck(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	loads := make(map[int]*loaded)
-	var order []*loaded
+	tables := m.loads()
 	var objects []*archive.Entry
 	for i := range plan.Steps {
-		s := &plan.Steps[i]
-		switch {
-		case s.Action == restore.ActionLargeObjects && m.journal.Has(s.Key):
+		if s := &plan.Steps[i]; s.Action == restore.ActionLargeObjects && m.journal.Has(s.Key) {
 			objects = append(objects, s.Entry)
-		case s.Action != restore.ActionCopy:
-		default:
-			l := loads[s.Entry.ID]
-			if l == nil {
-				l = &loaded{entry: s.Entry}
-				loads[s.Entry.ID] = l
-				order = append(order, l)
-			}
-			l.parts++
-			if m.journal.Has(s.Key) {
-				l.keys = append(l.keys, s.Key)
-			}
 		}
 	}
-	again, err := m.differing(ctx, order)
+	again, err := m.differing(ctx, tables)
 	if err != nil {
 		return err
 	}
@@ -61,9 +47,30 @@ func (m *migration) recheck(ctx context.Context) error {
 
 // loaded is what the journal has of the rows of a table.
 type loaded struct {
+	restore.Loaded
 	entry *archive.Entry
-	parts int
-	keys  []string // of the parts that are there
+}
+
+// adopt has tables cut into parts as the run did that is gone on with: it may
+// have seen other sizes, or had another number of jobs, and the plan has to know
+// its steps again. A table that is loaded anew is cut as it is now.
+func (m *migration) adopt() {
+	for _, l := range m.loads() {
+		m.src.layouts[l.entry.ID] = l.Parts
+	}
+}
+
+// loads returns the tables of which the journal has rows.
+func (m *migration) loads() []*loaded {
+	have := m.journal.Loaded()
+	var list []*loaded
+	for i := range m.src.entries {
+		e := &m.src.entries[i]
+		if l, ok := have[e.Kind+" "+quote.Qualified(e.Namespace, e.Tag)]; ok && e.Copy != "" {
+			list = append(list, &loaded{l, e})
+		}
+	}
+	return list
 }
 
 // differing returns the tables that have rows which are not the source's.
@@ -73,18 +80,22 @@ func (m *migration) differing(ctx context.Context, tables []*loaded) ([]*loaded,
 	g, reading := errgroup.WithContext(ctx)
 	g.SetLimit(m.opts.Jobs)
 	for _, l := range tables {
-		switch len(l.keys) {
-		case 0:
-		case l.parts:
-			whole[l.entry.ID] = l
+		if !l.Whole() {
+			again = append(again, l) // nobody knows which rows the parts that are there had
+			continue
+		}
+		whole[l.entry.ID] = l
+		reads, err := m.src.reads(l.entry)
+		if err != nil {
+			return nil, errors.Join(err, g.Wait())
+		}
+		for _, read := range reads {
 			g.Go(func() error {
 				task := m.opts.Progress.Start("recheck", quote.Qualified(l.entry.Namespace, l.entry.Tag))
-				err := m.src.read(reading, l.entry)
+				err := read(reading)
 				task.Done(err)
 				return err
 			})
-		default:
-			again = append(again, l)
 		}
 	}
 	if err := g.Wait(); err != nil {
@@ -94,7 +105,7 @@ func (m *migration) differing(ctx context.Context, tables []*loaded) ([]*loaded,
 	if err != nil || len(recorded) == 0 {
 		return again, err
 	}
-	rep, err := m.compare(ctx, recorded)
+	rep, err := m.compare(ctx, recorded, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -137,9 +148,10 @@ func (m *migration) reset(ctx context.Context, tables []*loaded) error {
 	for _, l := range tables {
 		name := quote.Qualified(l.entry.Namespace, l.entry.Tag)
 		m.log.Info("emptying " + name + ": its rows are not those the source has now")
-		if err := m.journal.Forget(ctx, "TRUNCATE TABLE ONLY "+name, l.keys); err != nil {
+		if err := m.journal.Forget(ctx, "TRUNCATE TABLE ONLY "+name, l.Keys); err != nil {
 			return fmt.Errorf("empty table %s to load it again: %w", name, err)
 		}
+		delete(m.src.layouts, l.entry.ID)
 		m.report.Reloaded = append(m.report.Reloaded, name)
 	}
 	return nil

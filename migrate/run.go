@@ -92,6 +92,7 @@ func (m *migration) prepare(ctx context.Context) error {
 	m.worker = &worker{target: m.journal.Target(), journal: m.journal}
 	m.temp = &temporary{worker: m.worker, journal: m.journal, me: m.me, version: m.to.Version, super: m.to.User.Superuser, warn: m.warn}
 	m.src = newSource(m.live, m.assist(entries))
+	m.adopt()
 	m.report.Run, m.report.Resumed = m.journal.Run().ID, m.journal.Resumed()
 	return nil
 }

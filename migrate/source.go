@@ -2,12 +2,18 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"io"
+	"maps"
+	"slices"
 	"sync"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/restore"
+	"github.com/pghaul/pghaul/verify"
 )
 
 // A moved database is what is migrated: a live one under a snapshot, or an
@@ -31,8 +37,14 @@ type source struct {
 	moved
 	entries []archive.Entry
 
+	// layouts say in how many parts an earlier run has loaded a table, by the dump
+	// ID of its rows. The steps of the plan are those of that run as long as its
+	// rows are taken for loaded.
+	layouts map[int]int
+
 	mu      sync.Mutex
 	digests map[part]copyproto.Digest
+	objects map[uint32]verify.RecordedObject // by OID
 }
 
 // A part is a stretch of a table's rows.
@@ -41,7 +53,33 @@ type part struct{ entry, number int }
 var _ restore.Source = (*source)(nil)
 
 func newSource(live moved, entries []archive.Entry) *source {
-	return &source{moved: live, entries: entries, digests: make(map[part]copyproto.Digest)}
+	return &source{moved: live, entries: entries, layouts: make(map[int]int), digests: make(map[part]copyproto.Digest), objects: make(map[uint32]verify.RecordedObject)}
+}
+
+var _ restore.Checker = (*source)(nil)
+
+// Check implements restore.Checker: rows of an archive may be damaged.
+func (s *source) Check(ctx context.Context, e *archive.Entry) error {
+	if c, ok := s.moved.(restore.Checker); ok {
+		return c.Check(ctx, e)
+	}
+	return nil
+}
+
+// Parts implements restore.Source.
+func (s *source) Parts(e *archive.Entry) ([]archive.Part, error) {
+	parts, err := s.moved.Parts(e)
+	if n := s.layouts[e.ID]; err == nil && n > 0 && n != len(parts) {
+		var bytes int64
+		for _, p := range parts {
+			bytes += p.Bytes
+		}
+		parts = make([]archive.Part, n)
+		for i := range parts {
+			parts[i] = archive.Part{Number: i, Rows: -1, Bytes: bytes / int64(n)}
+		}
+	}
+	return parts, err
 }
 
 // Entries implements restore.Source.
@@ -75,10 +113,41 @@ func (s *summed) CopyTo(ctx context.Context, w io.Writer) (int64, error) {
 	return n, err
 }
 
+// OpenLargeObject implements restore.Source.
+func (s *source) OpenLargeObject(ctx context.Context, lo archive.LargeObject) (io.ReadCloser, error) {
+	r, err := s.moved.OpenLargeObject(ctx, lo)
+	if err != nil {
+		return nil, err
+	}
+	return &hashed{ReadCloser: r, source: s, of: verify.RecordedObject{OID: lo.OID}, hash: xxhash.New()}, nil
+}
+
+// hashed is a large object whose hash is noted when its end has been read.
+type hashed struct {
+	io.ReadCloser
+	source *source
+	of     verify.RecordedObject
+	hash   *xxhash.Digest
+}
+
+// Read implements io.Reader.
+func (h *hashed) Read(p []byte) (int, error) {
+	n, err := h.ReadCloser.Read(p)
+	_, _ = h.hash.Write(p[:n])
+	h.of.Bytes += int64(n)
+	if errors.Is(err, io.EOF) {
+		h.of.Hash = h.hash.Sum64()
+		h.source.mu.Lock()
+		h.source.objects[h.of.OID] = h.of
+		h.source.mu.Unlock()
+	}
+	return n, err
+}
+
 // digest returns the digest of a table's rows. ok is false if they have not all
 // been read.
 func (s *source) digest(e *archive.Entry) (sum copyproto.Digest, ok bool) {
-	parts, err := s.Parts(e)
+	parts, err := s.moved.Parts(e)
 	if err != nil {
 		return sum, false
 	}
@@ -106,22 +175,31 @@ func (s *source) allRead(steps []*restore.Step) bool {
 	return true
 }
 
-// read reads all rows of a table for their digest.
-func (s *source) read(ctx context.Context, e *archive.Entry) error {
-	parts, err := s.Parts(e)
+// reads returns functions that read the rows of a table for their digest, each
+// one part of them.
+func (s *source) reads(e *archive.Entry) ([]func(context.Context) error, error) {
+	parts, err := s.moved.Parts(e)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, p := range parts {
-		rows, err := s.Data(ctx, e, p)
-		if err != nil {
+	reads := make([]func(context.Context) error, len(parts))
+	for i, p := range parts {
+		reads[i] = func(ctx context.Context) error {
+			rows, err := s.Data(ctx, e, p)
+			if err == nil {
+				_, err = rows.CopyTo(ctx, io.Discard)
+			}
 			return err
 		}
-		if _, err := rows.CopyTo(ctx, io.Discard); err != nil {
-			return err
-		}
 	}
-	return nil
+	return reads, nil
+}
+
+// largeObjects is what has been noted of large objects, as verify takes it.
+func (s *source) largeObjects() []verify.RecordedObject {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.objects))
 }
 
 // recorded is what has been noted of the rows of tables, as verify takes it.

@@ -3,6 +3,8 @@ package restore
 import (
 	"fmt"
 	"hash/fnv"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/pghaul/pghaul/archive"
@@ -44,11 +46,49 @@ func key(s *Step) string {
 	case s.Stage == StageDrop:
 		k = "DROP " + k
 	case s.parts > 1:
-		k += fmt.Sprintf(" part %d of %d", s.Part.Number+1, s.parts)
+		k += fmt.Sprintf(partFormat, s.Part.Number+1, s.parts)
 	case s.piece != "":
 		k += " " + s.piece
 	}
 	return k
+}
+
+const partFormat = " part %d of %d"
+
+// partKey matches the key of one part of a table's rows. A name that looked like
+// it would be quoted.
+var partKey = regexp.MustCompile(`^(.*) part \d+ of (\d+)$`)
+
+// Loaded is what a journal has of the rows of a table.
+type Loaded struct {
+	// Parts is how many parts the run which loaded them had cut the table into.
+	Parts int
+	// Keys are those of the parts that are there.
+	Keys []string
+}
+
+// Whole says whether all rows are there.
+func (l Loaded) Whole() bool { return len(l.Keys) == l.Parts }
+
+// Loaded returns what an earlier run has loaded, by kind and name of the entry:
+// "TABLE DATA app.customer".
+func (j *TargetJournal) Loaded() map[string]Loaded {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	all := make(map[string]Loaded)
+	for key := range j.steps {
+		if !strings.HasPrefix(key, "TABLE DATA ") {
+			continue
+		}
+		of, parts := key, 1
+		if m := partKey.FindStringSubmatch(key); m != nil {
+			of = m[1]
+			parts, _ = strconv.Atoi(m[2]) // only digits match
+		}
+		l := all[of]
+		all[of] = Loaded{parts, append(l.Keys, key)}
+	}
+	return all
 }
 
 // undo returns the statements that take back what a step has made.

@@ -491,7 +491,7 @@ func announce(s *Step) string {
 
 // partOf tells the parts of one table apart.
 func partOf(s *Step) string {
-	if s.Truncate != "" || s.Part.Frames == 0 {
+	if s.parts < 2 {
 		return ""
 	}
 	return fmt.Sprintf(", part %d", s.Part.Number)

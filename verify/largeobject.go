@@ -194,8 +194,15 @@ func (e *end) readObjects(ctx context.Context, conn *pgx.Conn, oids []uint32, ou
 	return nil
 }
 
-// contents reads the large objects of an archive.
+// contents reads the large objects of an archive, or what was noted of them.
 func (r *recording) contents(ctx context.Context, out map[uint32]content, task *progress.Task) error {
+	if r.reader == nil {
+		for _, o := range r.objects {
+			out[o.OID] = content{size: o.Bytes, hash: o.Hash}
+			task.Add(1, o.Bytes)
+		}
+		return nil
+	}
 	for _, e := range r.reader.Entries() {
 		if e.Kind != "BLOBS" || !e.HasData {
 			continue

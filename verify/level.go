@@ -78,11 +78,11 @@ func (c *comparison) has(levels ...Level) bool {
 }
 
 // chooseLevels decides what to compare, in order and each once. What was merely
-// recorded of a source has no more than rows; an archive has no catalog.
+// recorded of a source has no more than rows and large objects; an archive has no catalog.
 func (c *comparison) chooseLevels() error {
 	want, possible := c.opts.Levels, AllLevels()
 	if rec := c.ends[0].rec; rec != nil {
-		possible = []Level{LevelCounts, LevelDigest}
+		possible = []Level{LevelCounts, LevelDigest, LevelLargeObjects}
 		if rec.reader != nil {
 			possible = DefaultLevels()
 		}

@@ -22,6 +22,8 @@ type recording struct {
 	source archive.Source
 	tables []archive.TableData
 	reader archive.Reader // nil: nothing but what was noted
+	// objects are the large objects where there is no reader.
+	objects []RecordedObject
 	// local says that timestamps may be written in any time zone: pg_dump takes
 	// the session's.
 	local bool

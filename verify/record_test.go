@@ -92,7 +92,7 @@ func TestFromArchive(t *testing.T) {
 			convertArchive(t, dir, custom, convert.Options{Format: archive.FormatCustom, Writer: archive.WriterOptions{NoSync: true}})
 			check := func(want ...string) {
 				t.Helper()
-				recorded, err := verify.Recorded(t.Context(), d.Config(t, to), m.Tables, m.Source, verify.Options{Jobs: 3})
+				recorded, err := verify.Recorded(t.Context(), d.Config(t, to), verify.Record{Tables: m.Tables, Source: m.Source}, verify.Options{Jobs: 3})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -166,7 +166,7 @@ func TestCountOnly(t *testing.T) {
 	s.Exec(t, to, "CREATE TABLE m (x money); INSERT INTO m VALUES (1)")
 	tables := []archive.TableData{{Schema: "public", Name: "m", Columns: []string{"x"}, Rows: 1, Digest: "1-0000000000000001-0000000000000001"}}
 	source := archive.Source{Encoding: "UTF8", ServerVersion: 180000, LCMonetary: "xx_XX.nowhere"}
-	report, err := verify.Recorded(t.Context(), s.Config(t, to), tables, source, verify.Options{IgnoreExtra: true})
+	report, err := verify.Recorded(t.Context(), s.Config(t, to), verify.Record{Tables: tables, Source: source}, verify.Options{IgnoreExtra: true})
 	if err != nil {
 		t.Fatal(err)
 	}

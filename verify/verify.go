@@ -55,7 +55,7 @@ type Options struct {
 	// pattern without a schema means what each end's search path shows.
 	Select catalog.Selection
 	// Levels are the aspects to compare; none means DefaultLevels, and for
-	// Recorded what can be had: counts and digests.
+	// Recorded what can be had: digests and large objects.
 	Levels []Level
 	// MaxRows is how many of the rows that differ are shown of a table; 0 does not
 	// look for them. Looking reads the tables that differ up to three times more.
@@ -94,12 +94,28 @@ func Run(ctx context.Context, source, target *pgx.ConnConfig, opts Options) (*Re
 	return run(ctx, &end{name: "source", cfg: source, monetary: "C", views: true}, &end{name: "target", cfg: target, monetary: "C", views: true}, opts)
 }
 
-// Recorded compares a target with what was recorded of its source when that was
-// read: the rows, columns and digests of tables, as a dump writes them into its
-// manifest, and the facts of the source by which the rows were written (its
-// version, encoding and lc_monetary). Nothing but the target is read.
-func Recorded(ctx context.Context, target *pgx.ConnConfig, tables []archive.TableData, source archive.Source, opts Options) (*Report, error) {
-	return recordedRun(ctx, &recording{source: source, tables: tables}, target, opts)
+// A Record is what was noted of a source when it was read.
+type Record struct {
+	// Source holds the facts by which the rows were written: version, encoding and
+	// lc_monetary.
+	Source archive.Source
+	// Tables are rows, columns and digests, as a dump writes them into its manifest.
+	Tables []archive.TableData
+	// LargeObjects are compared at LevelLargeObjects.
+	LargeObjects []RecordedObject
+}
+
+// A RecordedObject is what was noted of a large object.
+type RecordedObject struct {
+	OID   uint32
+	Bytes int64
+	Hash  uint64 // the 64-bit xxHash of its bytes
+}
+
+// Recorded compares a target with what was recorded of its source. Nothing but
+// the target is read.
+func Recorded(ctx context.Context, target *pgx.ConnConfig, r Record, opts Options) (*Report, error) {
+	return recordedRun(ctx, &recording{source: r.Source, tables: r.Tables, objects: r.LargeObjects}, target, opts)
 }
 
 // FromArchive compares a target with the archive it was restored from. What the

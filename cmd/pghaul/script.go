@@ -37,6 +37,7 @@ func (o *dumpFlags) addScriptFlags(f *pflag.FlagSet) {
 
 // writeScript dumps a database as an SQL script.
 func (o *dumpFlags) writeScript(ctx context.Context, g *globals, source *pgx.ConnConfig) error {
+	o.Jobs = 1 // one table after the other, each in one piece
 	l, err := dump.Open(ctx, source, o.Options)
 	if err != nil {
 		return err
