@@ -35,13 +35,25 @@ const undoBatch = 50
 // privileges are not looked at.
 func (j *TargetJournal) Rollback(ctx context.Context, ignore []string, phases ...string) (*Undo, error) {
 	u := &Undo{}
-	if err := j.undoSteps(ctx, u, phases, nil); err != nil {
+	if len(phases) > 1 {
+		// What roles have been granted by others goes while these others can still
+		// take it back: the first phase made them.
+		if err := j.undoSteps(ctx, u, phases[1:], nil); err != nil {
+			return u, err
+		}
+		if err := j.revert(ctx, &Undo{}, ignore, phases, revokes); err != nil {
+			return u, err
+		}
+		if err := j.undoSteps(ctx, u, phases[:1], nil); err != nil {
+			return u, err
+		}
+	} else if err := j.undoSteps(ctx, u, phases, nil); err != nil {
 		return u, err
 	}
-	if err := j.revert(ctx, u, ignore, phases); err != nil {
+	if err := j.revert(ctx, u, ignore, phases, everything); err != nil || len(u.Remains) > 0 {
 		return u, err
 	}
-	return u, nil
+	return u, j.forgetPhases(ctx, phases)
 }
 
 // A done step as the journal has it.
@@ -124,25 +136,38 @@ func (j *TargetJournal) undo(ctx context.Context, u *Undo, steps []undoable) err
 	return nil
 }
 
-// revert puts back what phases have changed of what was there before.
-func (j *TargetJournal) revert(ctx context.Context, u *Undo, ignore, phases []string) error {
+// everything and revokes say which of revertQueries to follow.
+const (
+	everything = -1
+	revokes    = 1
+)
+
+// revert puts back what phases have changed of what was there before, by one of
+// revertQueries or all.
+func (j *TargetJournal) revert(ctx context.Context, u *Undo, ignore, phases []string, which int) error {
 	begun, err := j.Ended(ctx)
 	if err != nil {
 		return err
 	}
 	first := slices.IndexFunc(phases, func(p string) bool { _, ok := begun[p]; return ok })
-	if first >= 0 {
-		for _, list := range revertQueries(phases[first], ignore) {
-			if err := j.putBack(ctx, u, list); err != nil {
-				return err
-			}
-		}
-	}
-	if len(u.Remains) > 0 {
+	if first < 0 {
 		return nil
 	}
+	for i, list := range revertQueries(phases[first], ignore) {
+		if which != everything && which != i {
+			continue
+		}
+		if err := j.putBack(ctx, u, list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetPhases removes what was noted of the state before phases.
+func (j *TargetJournal) forgetPhases(ctx context.Context, phases []string) error {
 	in := "(" + literals(phases) + ")"
-	err = j.do(ctx, fmt.Sprintf(`BEGIN; DELETE FROM pghaul.object WHERE phase IN %[1]s; DELETE FROM pghaul.default_acl WHERE phase IN %[1]s;
+	err := j.do(ctx, fmt.Sprintf(`BEGIN; DELETE FROM pghaul.object WHERE phase IN %[1]s; DELETE FROM pghaul.default_acl WHERE phase IN %[1]s;
 DELETE FROM pghaul.setting WHERE phase IN %[1]s; DELETE FROM pghaul.phase WHERE phase IN %[1]s; COMMIT`, in))
 	if err != nil {
 		return fmt.Errorf("note in the journal what was taken back: %w", err)
@@ -159,7 +184,7 @@ func (j *TargetJournal) putBack(ctx context.Context, u *Undo, list string) error
 			return fmt.Errorf("compare with what was there before: %w", err)
 		}
 		var statements []string
-		for _, r := range rows {
+		for _, r := range leavesFirst(rows) {
 			statements = append(statements, r[0])
 		}
 		again := before != "" && strings.Join(statements, "\x00") == before
@@ -185,6 +210,38 @@ func (j *TargetJournal) putBack(ctx context.Context, u *Undo, list string) error
 	}
 }
 
+// leavesFirst sorts revocations (statement, object, grantor, grantee) so that
+// nobody loses the right to revoke before he has revoked what he granted. To
+// leave that to CASCADE is not enough: it spares grants of a member of a role
+// that may still grant, and then nobody can revoke them any more.
+func leavesFirst(rows [][]string) [][]string {
+	if len(rows) == 0 || len(rows[0]) < 4 {
+		return rows
+	}
+	type by struct{ object, grantor string }
+	left := make(map[by]int)
+	for _, r := range rows {
+		left[by{r[1], r[2]}]++
+	}
+	out := make([][]string, 0, len(rows))
+	for rest := rows; len(rest) > 0; {
+		var later [][]string
+		for _, r := range rest {
+			if left[by{r[1], r[3]}] > 0 && r[3] != r[2] {
+				later = append(later, r)
+				continue
+			}
+			left[by{r[1], r[2]}]--
+			out = append(out, r)
+		}
+		if len(later) == len(rest) {
+			return append(out, later...)
+		}
+		rest = later
+	}
+	return out
+}
+
 var errNoEffect = errors.New("it is as if it had not been run")
 
 func literals(list []string) string {
@@ -200,7 +257,8 @@ func literals(list []string) string {
 
 // revertQueries return queries that list the statements by which the database
 // becomes what it was before a phase. Each is run when the statements of the one
-// before it have been.
+// before it have been. The second, of revocations, has the object, the grantor and
+// the grantee, too.
 func revertQueries(phase string, ignore []string) []string {
 	ignored := "(SELECT oid FROM pg_catalog.pg_roles WHERE rolname IN (" + literals(ignore) + "))"
 	objects := fmt.Sprintf(`WITH now AS (%s),
@@ -255,7 +313,7 @@ wi AS (SELECT c.*, x.* FROM c, pg_catalog.aclexplode(c.wacl) x)
 	return []string{
 		objects + `SELECT 'ALTER ' || name || ' OWNER TO ' || r.rolname_q FROM o JOIN (SELECT oid, pg_catalog.quote_ident(rolname) AS rolname_q FROM pg_catalog.pg_roles) r ON r.oid = wowner
 WHERE objsubid = 0 AND nowner <> wowner AND classid <> 3079`,
-		objects + `SELECT ` + asGrantor("ni", `'REVOKE ' || CASE WHEN wi.grantee IS NOT NULL THEN 'GRANT OPTION FOR ' ELSE '' END || ni.privilege_type || coalesce(' (' || ni.col || ')', '') || ' ON ' || ni.grantname || ' FROM ' || `+nwho+` || ' CASCADE'`) + `
+		objects + `SELECT ` + asGrantor("ni", `'REVOKE ' || CASE WHEN wi.grantee IS NOT NULL THEN 'GRANT OPTION FOR ' ELSE '' END || ni.privilege_type || coalesce(' (' || ni.col || ')', '') || ' ON ' || ni.grantname || ' FROM ' || `+nwho+` || ' CASCADE'`) + `, ni.name, ni.grantor::text, ni.grantee::text
 FROM ni LEFT JOIN wi USING (classid, objid, objsubid, grantor, grantee, privilege_type)
 WHERE (wi.grantee IS NULL OR ni.is_grantable AND NOT wi.is_grantable) AND ` + exists("ni"),
 		objects + `SELECT ` + asGrantor("wi", `'GRANT ' || wi.privilege_type || coalesce(' (' || wi.col || ')', '') || ' ON ' || wi.grantname || ' TO ' || `+wwho+` || CASE WHEN wi.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END`) + `
