@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -89,5 +90,33 @@ CREATE TABLE before AS SELECT 1 AS a; CREATE TABLE held AS SELECT 1 AS a; CREATE
 	}
 	if err := <-locked; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLockTableTooSmall shows that the setting which the error names is enough.
+func TestLockTableTooSmall(t *testing.T) {
+	t.Parallel()
+	settings := map[string]string{"max_locks_per_transaction": "10", "max_connections": "20", "max_worker_processes": "0", "max_wal_senders": "0", "autovacuum": "off"}
+	run := func(settings map[string]string) error {
+		s := pgtest.Private(t, 18, pgtest.Options{Settings: settings})
+		db := s.Database(t)
+		for range 10 { // each in a transaction of its own, for its locks
+			s.Exec(t, db, `DO $$ DECLARE n int := (SELECT count(*) FROM pg_class WHERE relname ~ '^t[0-9]'); BEGIN
+FOR i IN n + 1..n + 150 LOOP EXECUTE format('CREATE TABLE t%s (a int)', i); END LOOP; END $$`)
+		}
+		_, err := dump.Run(t.Context(), s.Config(t, db), dump.Options{Dir: filepath.Join(t.TempDir(), "archive"), NoSync: true})
+		return err
+	}
+	err := run(settings)
+	if err == nil {
+		t.Fatal("1,500 tables found room in a lock table for 200")
+	}
+	found := regexp.MustCompile(`^read catalog: lock 1500 tables: .* set max_locks_per_transaction from 10 to (\d+) or more`).FindStringSubmatch(err.Error())
+	if found == nil {
+		t.Fatalf("got %v, which does not name the setting", err)
+	}
+	settings["max_locks_per_transaction"] = found[1]
+	if err := run(settings); err != nil {
+		t.Errorf("with %s: %v", found[1], err)
 	}
 }

@@ -50,37 +50,68 @@ func ExportDeferrable(ctx context.Context, conn *pgx.Conn) (*Snapshot, error) {
 	return s, s.export(ctx, "BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE")
 }
 
+// export takes the snapshot in one round trip.
 func (s *Snapshot) export(ctx context.Context, begin string) error {
-	if _, err := s.conn.PgConn().Exec(ctx, begin).ReadAll(); err != nil {
+	results, err := s.conn.PgConn().Exec(ctx, begin+";\nSELECT pg_catalog.pg_export_snapshot();\n"+describeSQL).ReadAll()
+	if len(results) == 0 {
 		return fmt.Errorf("begin snapshot transaction: %w", err)
 	}
-	if err := s.describe(ctx); err != nil {
-		return err
-	}
-	if err := s.conn.QueryRow(ctx, "SELECT pg_catalog.pg_export_snapshot()").Scan(&s.Name); err != nil {
+	row := firstRow(results[1:])
+	if row == nil {
 		return fmt.Errorf("export snapshot: %w", err)
 	}
-	return nil
+	s.Name = string(row[0])
+	return s.described(ctx, results[2:], err)
 }
 
-// describe reads when and where the snapshot was taken.
+// describeSQL asks when and where the snapshot was taken. A platform may have
+// revoked the functions for the place: a savepoint saves the snapshot.
+const describeSQL = `SELECT pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), pg_catalog.pg_is_in_recovery();
+SAVEPOINT pghaul;
+SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END;
+RELEASE SAVEPOINT pghaul`
+
 func (s *Snapshot) describe(ctx context.Context) error {
-	const query = `SELECT pg_catalog.now(), pg_catalog.pg_is_in_recovery()`
-	if err := s.conn.QueryRow(ctx, query).Scan(&s.Taken, &s.Standby); err != nil {
+	results, err := s.conn.PgConn().Exec(ctx, describeSQL).ReadAll()
+	return s.described(ctx, results, err)
+}
+
+// described takes what the statements of describeSQL have returned.
+func (s *Snapshot) described(ctx context.Context, results []*pgconn.Result, err error) error {
+	row := firstRow(results)
+	if len(row) < 2 {
 		return fmt.Errorf("read snapshot time: %w", err)
 	}
-	lsn := "pg_current_wal_lsn"
-	if s.Standby {
-		lsn = "pg_last_wal_replay_lsn"
+	taken, parseErr := time.Parse("2006-01-02 15:04:05.000000", string(row[0]))
+	if parseErr != nil {
+		return fmt.Errorf("read snapshot time: %w", parseErr)
 	}
-	// A platform may have revoked the function: a savepoint saves the snapshot.
-	if err := s.Guard(ctx, func() error {
-		return s.conn.QueryRow(ctx, "SELECT coalesce(pg_catalog."+lsn+"()::text, '')").Scan(&s.LSN)
-	}); err != nil && Code(err) == "" {
+	s.Taken, s.Standby = taken.Local(), string(row[1]) == "t"
+	switch {
+	case err == nil:
+		if row = firstRow(results[2:]); row != nil {
+			s.LSN = string(row[0])
+		}
+		return nil
+	case Code(err) == "":
+		return fmt.Errorf("read WAL position: %w", err)
+	}
+	if _, err := s.conn.PgConn().Exec(ctx, undo).ReadAll(); err != nil {
 		return fmt.Errorf("read WAL position: %w", err)
 	}
 	return nil
 }
+
+// firstRow returns the first row of the first of results, nil if there is none.
+func firstRow(results []*pgconn.Result) [][]byte {
+	if len(results) == 0 || results[0].Err != nil || len(results[0].Rows) == 0 {
+		return nil
+	}
+	return results[0].Rows[0]
+}
+
+// undo goes back to the savepoint that Guard and others set.
+const undo = "ROLLBACK TO SAVEPOINT pghaul; RELEASE SAVEPOINT pghaul"
 
 // Guard runs do under a savepoint of the snapshot's session, so that an error
 // of the server in it does not cost the snapshot.
@@ -92,7 +123,7 @@ func (s *Snapshot) Guard(ctx context.Context, do func() error) error {
 	err := do()
 	end := "RELEASE SAVEPOINT pghaul"
 	if err != nil {
-		end = "ROLLBACK TO SAVEPOINT pghaul; RELEASE SAVEPOINT pghaul"
+		end = undo
 	}
 	if _, endErr := c.Exec(ctx, end).ReadAll(); endErr != nil && err == nil {
 		err = endErr
