@@ -3,6 +3,7 @@ package migrate
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/pghaul/pghaul/internal/pg"
@@ -284,7 +285,15 @@ func (m *migration) settings(ctx context.Context) error {
 			m.report.Earlier++
 			continue
 		}
-		err := m.worker.step(ctx, restore.Note{Key: key, Phase: string(PreSchema), Undo: "NULL"}, restore.SettingSQL(head, s.Name, s.Value))
+		sql, undo := restore.SettingSQL(head, s.Name, s.Value), "NULL"
+		if s.Name == platform.ConnectionLimit {
+			limit, err := strconv.Atoi(s.Value)
+			if err != nil {
+				return fmt.Errorf("the plan's %s of database %q: %w", s.Name, s.Database, err)
+			}
+			sql, undo = fmt.Sprintf("%s CONNECTION LIMIT %d;", head, limit), literal(fmt.Sprintf("%s CONNECTION LIMIT %d", head, m.to.ConnLimit))
+		}
+		err := m.worker.step(ctx, restore.Note{Key: key, Phase: string(PreSchema), Undo: undo}, sql)
 		if failed := m.failed(ctx, "SETTING", s.Name+" of "+name, err); failed != nil {
 			return failed
 		}

@@ -20,6 +20,7 @@ func TestMapSchema(t *testing.T) {
 	p := newPair(t, 15, 17)
 	opts := options(nil)
 	opts.Rules.Schemas = map[string]string{"app": "App New"}
+	p.az.ExecAs(t, "azadmin", "appdb", "ALTER DATABASE appdb CONNECTION LIMIT 55")
 	report, err := migrate.Run(t.Context(), p.source, p.target, opts)
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +47,9 @@ func TestMapSchema(t *testing.T) {
 	}
 	if !slices.ContainsFunc(rep.Tables, func(t verify.Table) bool { return t.Schema == "App New" && t.Target != nil && t.Target.Rows > 0 }) {
 		t.Errorf("no table of the schema was compared: %+v", rep.Tables)
+	}
+	if limit := p.ne.Text(t, "neondb", "SELECT datconnlimit::text FROM pg_database WHERE datname = 'neondb'"); limit != "55" {
+		t.Errorf("%s connections are allowed", limit)
 	}
 	p.ne.ExecAs(t, "neondb_owner", "neondb", `ALTER SCHEMA "App New" RENAME TO app`)
 	same := strings.NewReplacer(`"search_path=\"App New\""`, "search_path=app", `\"App New\"`, "app", `"App New"`, "app").Replace(list(t, p.ne, "neondb"))

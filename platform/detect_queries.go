@@ -57,7 +57,7 @@ func (f *Facts) databaseQuery(major int, seen *signs) query {
 		provider, locale = "d.datlocprovider", "COALESCE(d.daticulocale, '')"
 	}
 	sql := `SELECT pg_catalog.current_setting('server_version_num')::int, d.datname::text, CURRENT_USER::text,
-  pg_catalog.pg_get_userbyid(d.datdba)::text, d.datacl::text[], pg_catalog.pg_encoding_to_char(d.encoding)::text,
+  pg_catalog.pg_get_userbyid(d.datdba)::text, d.datacl::text[], d.datconnlimit, pg_catalog.pg_encoding_to_char(d.encoding)::text,
   ` + provider + `::text, d.datcollate::text, d.datctype::text, ` + locale + `::text,
   CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) ELSE -1 END,
   CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()::text ELSE pg_catalog.pg_current_wal_lsn()::text END,
@@ -72,7 +72,7 @@ FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()`
 		var p string
 		var lsn *string
 		var now time.Time
-		err := rows.Scan(&f.Version, &f.Database, &f.User.Name, &f.Owner, &f.ACL, &f.Locale.Encoding,
+		err := rows.Scan(&f.Version, &f.Database, &f.User.Name, &f.Owner, &f.ACL, &f.ConnLimit, &f.Locale.Encoding,
 			&p, &f.Locale.Collate, &f.Locale.CType, &f.Locale.Locale,
 			&f.Size, &lsn, &now, &f.MayCreate, &f.PublicCreate, &f.Changes, &seen.owner)
 		if lsn != nil {

@@ -28,6 +28,7 @@ type Facts struct {
 	Locale     Locale    `yaml:"locale" json:"locale"` // of the database
 	Owner      string    `yaml:"owner" json:"owner"`   // of the database
 	ACL        []string  `yaml:"-" json:"-"`           // of the database, as aclitem text; nil for the default
+	ConnLimit  int       `yaml:"-" json:"-"`           // connections the database allows; -1 for any number, 0 for unknown
 	Size       int64     `yaml:"size" json:"size"`     // of the database in bytes, -1 if it may not be asked
 	LSN        string    `yaml:"lsn,omitempty" json:"lsn,omitempty"`
 	Time       time.Time `yaml:"time" json:"time"`

@@ -2,7 +2,9 @@ package platform
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pghaul/pghaul/archive"
@@ -111,6 +113,9 @@ func (f *Facts) fromEntry(e *archive.Entry) {
 			return
 		}
 		for _, stmt := range list {
+			if m := connectionLimit.FindStringSubmatch(stmt); m != nil {
+				f.ConnLimit, _ = strconv.Atoi(m[1]) // too many for an int are any number
+			}
 			if s, err := pgddl.ParseSetting(stmt); err == nil {
 				f.Settings = append(f.Settings, Setting{Database: f.Database, Role: s.Role, Name: s.Name, Value: stored(s)})
 			}
@@ -123,6 +128,10 @@ func (f *Facts) fromEntry(e *archive.Entry) {
 		f.Extensions = append(f.Extensions, x)
 	}
 }
+
+// connectionLimit finds the limit of connections in what pg_dump says of a
+// database: "ALTER DATABASE x CONNECTION LIMIT = 5".
+var connectionLimit = regexp.MustCompile(`^ALTER DATABASE .* CONNECTION LIMIT = ([0-9]+)$`)
 
 func first(a, b string) string {
 	if a != "" {

@@ -24,9 +24,6 @@ func (p *planner) planEntry(e *archive.Entry, it *Item) {
 		return
 	case "DATABASE", "DATABASE PROPERTIES":
 		it.set(Skip, "the target's database %q is used, with the settings of the plan", p.in.Target.Database)
-		if e.Kind == "DATABASE PROPERTIES" && strings.Contains(e.Create, "CONNECTION LIMIT") {
-			it.warn("the limit of connections to the database is not carried over: ALTER DATABASE … CONNECTION LIMIT")
-		}
 		return
 	case "ACL", "ACL LANGUAGE":
 		p.planACL(e, it)

@@ -219,6 +219,27 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
+// TestConnectionLimit takes the database's limit along, from an archive of
+// pg_dump too, if the target's user may set it.
+func TestConnectionLimit(t *testing.T) {
+	t.Parallel()
+	in := azureInput()
+	in.Entries = []archive.Entry{{ID: 1, Kind: "DATABASE PROPERTIES", Tag: "appdb", Owner: "azadmin", Create: "ALTER DATABASE appdb CONNECTION LIMIT = 5;\nALTER DATABASE appdb SET work_mem TO '1MB';\n"}}
+	in.Source.ConnLimit = FromArchive(archive.Header{}, nil, in.Entries).ConnLimit
+	want := SettingItem{Setting: Setting{Database: "neondb", Name: ConnectionLimit, Value: "5"}, Verdict: Keep}
+	if plan := followed(t, mustPlan(t, in)); !slices.Contains(plan.Settings, want) {
+		t.Errorf("settings %+v, want %+v", plan.Settings, want)
+	}
+	in.Target.Owner = "cloud_admin"
+	if plan := mustPlan(t, in); len(plan.Settings) != 1 || plan.Settings[0].Verdict != Skip {
+		t.Errorf("not the target's owner: %+v", plan.Settings)
+	}
+	in.Target.ConnLimit = 5
+	if plan := mustPlan(t, in); len(plan.Settings) > 0 {
+		t.Errorf("the target has it: %+v", plan.Settings)
+	}
+}
+
 // followed is a plan that was written, read again and followed.
 func followed(t *testing.T, p *Plan) *Plan {
 	t.Helper()

@@ -3,6 +3,7 @@ package platform
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -12,7 +13,20 @@ func (p *planner) planSettings() {
 	for _, s := range p.in.Source.Settings {
 		p.plan.Settings = append(p.plan.Settings, p.planSetting(s))
 	}
+	source, target := &p.in.Source, &p.in.Target
+	if source.ConnLimit <= 0 || source.ConnLimit == target.ConnLimit {
+		return
+	}
+	it := SettingItem{Setting: Setting{Database: target.Database, Name: ConnectionLimit, Value: strconv.Itoa(source.ConnLimit)}, Verdict: Keep}
+	if !p.ownsDatabase() {
+		it.Verdict, it.Reason = Skip, fmt.Sprintf("database %q belongs to %q: its owner has to set it", target.Database, target.Owner)
+	}
+	p.plan.Settings = append(p.plan.Settings, it)
 }
+
+// ConnectionLimit is the name of a setting of the database that is none of the
+// server's parameters: ALTER DATABASE … CONNECTION LIMIT.
+const ConnectionLimit = "connection limit"
 
 func (p *planner) planSetting(s Setting) SettingItem {
 	it := SettingItem{Setting: s, Verdict: Keep}

@@ -26,6 +26,7 @@ type storedFacts struct {
 	Locale        Locale            `json:"locale"`
 	Owner         string            `json:"owner"`
 	ACL           []string          `json:"acl"` // null for the default
+	ConnLimit     int               `json:"connection_limit"`
 	Size          int64             `json:"size"`
 	PublicCreate  bool              `json:"public_create,omitempty"`
 	Roles         []Role            `json:"roles"`
@@ -52,7 +53,7 @@ func Archived(ctx context.Context, conn *pgx.Conn) (facts json.RawMessage, platf
 	}
 	s := storedFacts{
 		Version: storedVersion, Platform: f.Platform, ServerVersion: f.Version, Database: f.Database, User: f.User, Privileged: f.Privileged,
-		Locale: f.Locale, Owner: f.Owner, ACL: f.ACL, Size: f.Size, PublicCreate: f.PublicCreate, Roles: f.Roles, Memberships: f.Memberships,
+		Locale: f.Locale, Owner: f.Owner, ACL: f.ACL, ConnLimit: f.ConnLimit, Size: f.Size, PublicCreate: f.PublicCreate, Roles: f.Roles, Memberships: f.Memberships,
 		Settings: f.Settings, CronJobs: f.CronJobs, Unread: f.Unread,
 	}
 	for _, x := range f.Extensions {
@@ -79,7 +80,7 @@ func fromStored(m *archive.Manifest) (*Facts, error) {
 	}
 	f := &Facts{
 		Platform: s.Platform, Version: s.ServerVersion, Database: s.Database, User: s.User, Privileged: s.Privileged, Locale: s.Locale,
-		Owner: s.Owner, ACL: s.ACL, Size: s.Size, LSN: m.Source.LSN, Time: m.Source.Started, Changes: -1, PublicCreate: s.PublicCreate,
+		Owner: s.Owner, ACL: s.ACL, ConnLimit: s.ConnLimit, Size: s.Size, LSN: m.Source.LSN, Time: m.Source.Started, Changes: -1, PublicCreate: s.PublicCreate,
 		Roles: s.Roles, Memberships: s.Memberships, Settings: s.Settings, CronJobs: s.CronJobs, Unread: slices.Clip(s.Unread),
 		Parameters: map[string]Parameter{},
 	}
