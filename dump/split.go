@@ -3,6 +3,7 @@ package dump
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,10 @@ type size struct {
 
 // sizes asks for the sizes of all tables at once: the statistics in pg_class
 // may be old or missing.
+//
+// It fails for a table that was truncated or rewritten after the snapshot and
+// before its lock. What it held is not in the file that it has now: under the
+// snapshot it looks empty, and a dump of it would pass for whole.
 func sizes(ctx context.Context, conn *pgx.Conn, list []*catalog.TableData) (map[uint32]size, error) {
 	out := make(map[uint32]size, len(list))
 	if len(list) == 0 {
@@ -29,19 +34,29 @@ func sizes(ctx context.Context, conn *pgx.Conn, list []*catalog.TableData) (map[
 	for i, d := range list {
 		ids[i] = strconv.FormatUint(uint64(d.Table.ID.OID), 10)
 	}
-	const query = `SELECT t.oid, coalesce(pg_catalog.pg_relation_size(t.oid), 0) / pg_catalog.current_setting('block_size')::int8, coalesce(pg_catalog.pg_table_size(t.oid), 0)
-FROM pg_catalog.unnest($1::text::oid[]) AS t(oid)`
+	const query = `SELECT t.oid, coalesce(pg_catalog.pg_relation_size(t.oid), 0) / pg_catalog.current_setting('block_size')::int8, coalesce(pg_catalog.pg_table_size(t.oid), 0),
+  coalesce(c.relkind IN ('r', 'm') AND pg_catalog.pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode, false)
+FROM pg_catalog.unnest($1::text::oid[]) AS t(oid) LEFT JOIN pg_catalog.pg_class c ON c.oid = t.oid`
 	rows, err := conn.Query(ctx, query, "{"+strings.Join(ids, ",")+"}")
 	if err != nil {
 		return nil, fmt.Errorf("read sizes of tables: %w", err)
 	}
 	var oid uint32
 	var s size
-	if _, err := pgx.ForEachRow(rows, []any{&oid, &s.blocks, &s.total}, func() error {
+	var rewritten bool
+	var changed []string
+	if _, err := pgx.ForEachRow(rows, []any{&oid, &s.blocks, &s.total, &rewritten}, func() error {
 		out[oid] = s
+		if rewritten {
+			i := slices.IndexFunc(list, func(d *catalog.TableData) bool { return d.Table.ID.OID == oid })
+			changed = append(changed, list[i].QualifiedName())
+		}
 		return nil
 	}); err != nil {
 		return nil, fmt.Errorf("read sizes of tables: %w", err)
+	}
+	if len(changed) > 0 {
+		return nil, fmt.Errorf("another session has truncated or rewritten %s after the snapshot was taken, which hides the rows from it: run this again", strings.Join(changed, ", "))
 	}
 	return out, nil
 }
