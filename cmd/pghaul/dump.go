@@ -19,6 +19,7 @@ import (
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
 	"github.com/pghaul/pghaul/dump"
+	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/platform"
 	"github.com/pghaul/pghaul/restore"
 )
@@ -29,6 +30,7 @@ type dumpFlags struct {
 	format         string
 	compress       string
 	lockTimeout    string
+	limit          rate
 	noData         bool
 	noSchema       bool
 	noStatistics   bool
@@ -80,6 +82,7 @@ func (o *dumpFlags) addFlags(cmd *cobra.Command, g *globals) {
 	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`METHOD[:LEVEL]`: zstd, lz4, gzip or none; 0 to 9 is gzip")
 	f.BoolVar(&o.NoSync, "no-sync", false, "do not wait for the files to reach the disk")
 	f.StringVar(&o.lockTimeout, "lock-wait-timeout", "", "fail when a table lock takes longer than `TIME`: ms, or with a unit (5s)")
+	addRate(f, &o.limit, "the server")
 	f.Int64Var(&o.PartSize, "part-size", 0, "cut tables into parts of at least `BYTES`, 64 MiB by default")
 	hide(f, "part-size") // for tests, which have no tables of gigabytes
 	addReportFlag(f, g)
@@ -247,6 +250,7 @@ func runDump(ctx context.Context, o *dumpFlags, g *globals, args []string) error
 	if err != nil {
 		return rep.close(ctx, nil, err)
 	}
+	pg.LimitRate(source.config, int64(o.limit))
 	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "dumping")
 	defer front.Stop()
 	o.Tool, o.Logger, o.Progress, o.Facts = toolName(), g.log, front.Tracker, platform.Archived

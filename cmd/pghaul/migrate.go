@@ -15,6 +15,7 @@ import (
 
 	"github.com/pghaul/pghaul/catalog"
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
+	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/migrate"
 	"github.com/pghaul/pghaul/platform"
 	"github.com/pghaul/pghaul/restore"
@@ -26,6 +27,7 @@ type migrateFlags struct {
 	migrate.Options
 	sel          catalog.Selection
 	phases       []string
+	limit        rate   // of reading the source
 	plan         string // file
 	passwords    string // file to read
 	passwordFile string // file to write
@@ -82,6 +84,7 @@ a run that was killed. "pghaul rollback" undoes a whole run.
 	run := newGroup("How to run")
 	f = run.flags
 	f.IntVarP(&o.Jobs, "jobs", "j", 2, "work on `N` connections a side")
+	addRate(f, &o.limit, "the source")
 	f.StringSliceVar(&o.phases, "phase", nil, "only this `PHASE`: pre-schema, schema-data or post-schema; may be repeated")
 	f.BoolVar(&o.KeepGoing, "keep-going", false, "go on after errors, and tell them at the end")
 	f.BoolVar(&o.Resume, "resume", false, "go on with the migration that the target's journal tells of")
@@ -174,6 +177,7 @@ func (o *migrateFlags) migrate(ctx context.Context, g *globals) (*migrate.Report
 	if err != nil {
 		return nil, err
 	}
+	pg.LimitRate(source.config, int64(o.limit))
 	o.verb = "migrated"
 	return o.run(ctx, g, "migrating", func(opts migrate.Options) (*migrate.Report, error) {
 		return migrate.Run(ctx, source.config, target.config, opts)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
+	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/restore"
 )
 
@@ -21,6 +22,7 @@ type restoreFlags struct {
 	restore.Options
 	conn        connOptions
 	format      string
+	limit       rate
 	sections    []string
 	file        string // SQL script to write
 	restrictKey string
@@ -76,6 +78,7 @@ func (o *restoreFlags) addFlags(cmd *cobra.Command, g *globals) {
 	f := how.flags
 	f.StringVarP(&o.format, "format", "F", "", "archive `FORMAT`: d, c or t; whatever is given, the archive itself says")
 	f.IntVarP(&o.Jobs, "jobs", "j", 2, "work on `N` connections")
+	addRate(f, &o.limit, "the server")
 	f.BoolVarP(&o.ExitOnError, "exit-on-error", "e", false, "stop at the first error instead of going on")
 	f.BoolVarP(&o.Clean, "clean", "c", false, "drop objects before creating them")
 	f.BoolVar(&o.IfExists, "if-exists", false, "with --clean: do not mind objects that are not there")
@@ -277,6 +280,7 @@ func (o *restoreFlags) restore(ctx context.Context, g *globals, path string) (r 
 	if err != nil {
 		return nil, err
 	}
+	pg.LimitRate(target.config, int64(o.limit))
 	if o.byPolicy(ctx, g, target.config) {
 		moved, err := o.runPolicy(ctx, g, source, target.config)
 		return migrateReport(moved), err
