@@ -260,3 +260,44 @@ func BenchmarkTap(b *testing.B) {
 		}
 	}
 }
+
+// TestCopyOutEach tells the rows of one statement from those of the next, and
+// which of them failed.
+func TestCopyOutEach(t *testing.T) {
+	t.Parallel()
+	pgtest.Each(t, func(t *testing.T, s *pgtest.Server) {
+		t.Parallel()
+		conn, err := Connect(t.Context(), s.Config(t, s.Database(t)), ReadData, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer Close(conn)
+		c := conn.PgConn()
+		var got bytes.Buffer
+		var ends []string
+		read := func(sql string, fail error) error {
+			got.Reset()
+			ends = nil
+			return CopyOutEach(t.Context(), c, sql, &got, func(rows int64) error {
+				ends = append(ends, fmt.Sprintf("%d rows, %d bytes", rows, got.Len()))
+				return fail
+			})
+		}
+		const many = "COPY (SELECT repeat('x', 9) FROM generate_series(1, 90000)) TO STDOUT;"
+		const sql = "SET DateStyle = ISO; COPY (SELECT 1) TO STDOUT; COPY (SELECT 1 WHERE false) TO STDOUT;" + many + "COPY (SELECT repeat('y', 999999)) TO STDOUT;"
+		if err := read(sql, nil); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"1 rows, 2 bytes", "0 rows, 2 bytes", "90000 rows, 900002 bytes", "1 rows, 1900002 bytes"}, ends); diff != "" {
+			t.Errorf("statements (-want +got):\n%s", diff)
+		}
+		if err := read(many+"COPY (SELECT 1 / (3 - i) FROM generate_series(1, 5) i) TO STDOUT;"+many, nil); Code(err) != "22012" || len(ends) != 1 {
+			t.Errorf("got %v after %d statements, want a division by zero after 1", err, len(ends))
+		}
+		copyAll(t, c)
+		full := errors.New("full")
+		if err := read(many+many, full); !errors.Is(err, full) || len(ends) != 1 || !c.IsClosed() {
+			t.Errorf("got %v after %d statements, want the writer's error after 1, and the connection closed", err, len(ends))
+		}
+	})
+}
