@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pghaul/pghaul/archive"
@@ -183,6 +184,10 @@ func undo(ctx context.Context, j *restore.TargetJournal, phases []Phase) (*Rollb
 	for i, p := range phases {
 		names[i] = string(p)
 	}
+	dropped, err := drops(ctx, j)
+	if err != nil {
+		return nil, err
+	}
 	u, err := j.Rollback(ctx, []string{helper(j.Run().ID)}, names...)
 	rep := &RollbackReport{Run: j.Run().ID, Phases: slices.Clone(phases), Remains: []Remain{}}
 	slices.Reverse(rep.Phases)
@@ -192,8 +197,24 @@ func undo(ctx context.Context, j *restore.TargetJournal, phases []Phase) (*Rollb
 			rep.Remains = append(rep.Remains, Remain{Name: r.Key, SQL: r.SQL, Reason: r.Err.Error()})
 		}
 	}
+	if err == nil {
+		var left int
+		left, err = drops(ctx, j)
+		rep.Dropped = dropped - left
+	}
 	rep.Elapsed = time.Since(began)
 	return rep, err
+}
+
+// drops counts the steps that have dropped something that was there before.
+func drops(ctx context.Context, j *restore.TargetJournal) (n int, err error) {
+	keys, err := j.Keys(ctx)
+	for key := range keys {
+		if strings.HasPrefix(key, "DROP ") {
+			n++
+		}
+	}
+	return n, err
 }
 
 // ended reads where the source stands now.

@@ -184,6 +184,9 @@ type RollbackReport struct {
 	Run    string  `json:"run"`
 	Phases []Phase `json:"phases"` // that were taken back, the last first
 	Undone int     `json:"undone"` // steps
+	// Dropped counts the objects that the run had dropped, as it was told to, and
+	// that no rollback brings back.
+	Dropped int `json:"dropped"`
 	// Remains are things that could not be taken back, with the reason. The journal
 	// stays as long as there are any.
 	Remains []Remain      `json:"remains"`

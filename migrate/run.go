@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/internal/quote"
 	"github.com/pghaul/pghaul/platform"
 	"github.com/pghaul/pghaul/restore"
@@ -322,21 +324,50 @@ func (m *migration) preSchema(ctx context.Context) error {
 	return m.end(ctx, PreSchema)
 }
 
-// drops removes what the plan says has to go. That cannot be taken back.
+// drops removes what the plan says has to go. That cannot be taken back. What
+// others need goes after them.
 func (m *migration) drops(ctx context.Context) error {
-	for i := range m.plan.Drops {
-		d := &m.plan.Drops[i]
-		key := "DROP " + d.SQL
-		if m.journal.Has(key) {
+	list := slices.Clone(m.plan.Drops)
+	if len(list) == 0 {
+		return nil
+	}
+	// What an earlier migration has brought belongs to the same roles.
+	if err := m.temp.raise(ctx, m.owners, nil); err != nil {
+		return err
+	}
+	m.temp.raised = false // by far: roles and schemas are still to come
+	for {
+		var later []platform.Drop
+		var first error
+		for _, d := range list {
+			key := "DROP " + d.SQL
+			if m.journal.Has(key) {
+				continue
+			}
+			m.log.Info("dropping: " + strings.TrimSpace(d.SQL))
+			err := m.worker.step(ctx, restore.Note{Key: key, Phase: string(PreSchema), Undo: "NULL"}, strings.TrimRight(d.SQL, "; \n")+";")
+			if pg.Code(err) == "2BP01" { // dependent_objects_still_exist
+				later, first = append(later, d), cmp.Or(first, err)
+				continue
+			}
+			if failed := m.failed(ctx, "DROP "+strings.ToUpper(d.Object.Kind), quote.Qualified(d.Object.Schema, d.Object.Name), err); failed != nil {
+				return failed
+			}
+		}
+		switch {
+		case len(later) == 0:
+			return nil
+		case len(later) < len(list):
+			list = later
 			continue
 		}
-		m.log.Info("dropping: " + d.SQL)
-		err := m.worker.step(ctx, restore.Note{Key: key, Phase: string(PreSchema), Undo: "NULL"}, strings.TrimRight(d.SQL, "; \n")+";")
-		if failed := m.failed(ctx, "DROP "+strings.ToUpper(d.Object.Kind), quote.Qualified(d.Object.Schema, d.Object.Name), err); failed != nil {
-			return failed
+		for _, d := range later {
+			if failed := m.failed(ctx, "DROP "+strings.ToUpper(d.Object.Kind), quote.Qualified(d.Object.Schema, d.Object.Name), first); failed != nil {
+				return failed
+			}
 		}
+		return nil
 	}
-	return nil
 }
 
 // timed runs a phase, or a part of one.

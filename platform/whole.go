@@ -234,10 +234,29 @@ func (o Object) key() Object {
 	switch {
 	case relation(o.Kind):
 		o.Kind = "relation"
-	case o.Kind == "procedure" || o.Kind == "aggregate":
-		o.Kind = "function"
+	case o.Kind == "procedure" || o.Kind == "aggregate" || o.Kind == "function":
+		o.Kind, o.Name = "function", unquoted(o.Name)
 	}
 	return o
+}
+
+// unquoted is a function's name and arguments as an entry's tag has them: the
+// name without quotes.
+func unquoted(signature string) string {
+	if !strings.HasPrefix(signature, `"`) {
+		return signature
+	}
+	var name strings.Builder
+	for i := 1; i < len(signature); i++ {
+		if signature[i] == '"' {
+			if !strings.HasPrefix(signature[i:], `""`) {
+				return name.String() + signature[i+1:]
+			}
+			i++
+		}
+		name.WriteByte(signature[i])
+	}
+	return signature
 }
 
 // mappedTo says that a schema of the source is to become another one.
@@ -300,6 +319,9 @@ func (p *planner) drops(same, others []Object) {
 			}
 			if kind == "schema" && slices.ContainsFunc(others, func(x Object) bool { return x.Schema == o.Name }) {
 				continue // something stays in it
+			}
+			if kind == "schema" && slices.ContainsFunc(p.in.Target.Extensions, func(x Extension) bool { return x.Schema == o.Name }) {
+				continue // an extension stays in it
 			}
 			name := quote.Qualified(o.Schema, o.Name)
 			if kind == "function" || kind == "procedure" || kind == "aggregate" {

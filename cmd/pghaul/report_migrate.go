@@ -67,6 +67,7 @@ type jsonRollback struct {
 	Run     string          `json:"run"`
 	Phases  []migrate.Phase `json:"phases"`
 	Undone  int             `json:"undone"`
+	Dropped int             `json:"dropped"`
 	Remains []jsonRemain    `json:"remains"`
 	Seconds float64         `json:"seconds"`
 }
@@ -120,7 +121,7 @@ func rollbackReport(r *migrate.RollbackReport) any {
 		return nil
 	}
 	out := jsonRollback{
-		Run: r.Run, Phases: append([]migrate.Phase{}, r.Phases...), Undone: r.Undone, Seconds: r.Elapsed.Seconds(),
+		Run: r.Run, Phases: append([]migrate.Phase{}, r.Phases...), Undone: r.Undone, Dropped: r.Dropped, Seconds: r.Elapsed.Seconds(),
 		Remains: make([]jsonRemain, len(r.Remains)),
 	}
 	for i, x := range r.Remains {

@@ -97,6 +97,8 @@ func (g *globals) tellRollback(r *migrate.RollbackReport) {
 	switch {
 	case len(r.Remains) > 0:
 		text += "; " + remain(len(r.Remains)) + " left"
+	case r.Dropped > 0:
+		text += "; what was dropped before does not come back: " + ui.Plural(int64(r.Dropped), "object")
 	case slices.Contains(r.Phases, migrate.PreSchema):
 		text += "; the target is as it was before"
 	}

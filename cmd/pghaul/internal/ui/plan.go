@@ -539,7 +539,7 @@ func (v *planView) drops() {
 	}
 	v.title(fmt.Sprintf("Dropped from the target first: %s", Plural(int64(len(v.p.Drops)), "object")))
 	for _, d := range v.p.Drops { // all of them: nothing is dropped unseen
-		v.wrap("       ", "         ", d.SQL)
+		v.wrap("       ", "         ", strings.TrimSpace(d.SQL))
 	}
 }
 
