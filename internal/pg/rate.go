@@ -52,7 +52,7 @@ func (l *limiter) moved(n int) {
 	l.free = l.free.Add(time.Duration(float64(n) / float64(l.rate) * float64(time.Second)))
 	until := l.free
 	l.mu.Unlock()
-	time.Sleep(until.Sub(now))
+	<-time.After(until.Sub(now))
 }
 
 type limitedConn struct {
