@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -17,7 +18,15 @@ type Instance struct {
 	Standby bool   // in recovery
 }
 
-const instanceQuery = `SELECT pg_catalog.to_char(pg_catalog.pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), pg_catalog.pg_is_in_recovery();
+// micros reads a time as microseconds since 1970. Servers are asked for it so, and
+// not with to_char, which reads the names of months in lc_time and fails where the
+// database's encoding lacks their letters.
+func micros(text []byte) (time.Time, error) {
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	return time.UnixMicro(n).UTC(), err
+}
+
+const instanceQuery = `SELECT (extract(epoch FROM pg_catalog.pg_postmaster_start_time()) * 1000000)::int8, pg_catalog.pg_is_in_recovery();
 `
 
 const instanceKey = "github.com/pghaul/pghaul instance"
@@ -31,9 +40,14 @@ func InstanceOf(c *pgconn.PgConn) Instance {
 // noteInstance keeps what instanceQuery has returned.
 func noteInstance(c *pgconn.PgConn, results []*pgconn.Result) {
 	for _, r := range results {
-		if len(r.FieldDescriptions) == 2 && len(r.Rows) == 1 {
-			c.CustomData()[instanceKey] = Instance{Started: string(r.Rows[0][0]), Standby: string(r.Rows[0][1]) == "t"}
+		if len(r.FieldDescriptions) != 2 || len(r.Rows) != 1 {
+			continue
 		}
+		started, err := micros(r.Rows[0][0])
+		if err != nil {
+			continue // not known, then
+		}
+		c.CustomData()[instanceKey] = Instance{Started: started.Format("2006-01-02 15:04:05.000000"), Standby: string(r.Rows[0][1]) == "t"}
 	}
 }
 

@@ -65,8 +65,9 @@ func (s *Snapshot) export(ctx context.Context, begin string) error {
 }
 
 // describeSQL asks when and where the snapshot was taken. A platform may have
-// revoked the functions for the place: a savepoint saves the snapshot.
-const describeSQL = `SELECT pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), pg_catalog.pg_is_in_recovery();
+// revoked the functions for the place: a savepoint saves the snapshot. For the
+// time see micros.
+const describeSQL = `SELECT (extract(epoch FROM pg_catalog.now()) * 1000000)::int8, pg_catalog.pg_is_in_recovery();
 SAVEPOINT pghaul;
 SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END;
 RELEASE SAVEPOINT pghaul`
@@ -82,7 +83,7 @@ func (s *Snapshot) described(ctx context.Context, results []*pgconn.Result, err 
 	if len(row) < 2 {
 		return fmt.Errorf("read snapshot time: %w", err)
 	}
-	taken, parseErr := time.Parse("2006-01-02 15:04:05.000000", string(row[0]))
+	taken, parseErr := micros(row[0])
 	if parseErr != nil {
 		return fmt.Errorf("read snapshot time: %w", parseErr)
 	}
