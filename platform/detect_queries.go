@@ -317,6 +317,18 @@ SELECT CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE '
 FROM pg_catalog.pg_proc p JOIN schema s ON s.oid = p.pronamespace
 WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND m.objid = p.oid)
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'i')
+UNION ALL
+SELECT 'collation', s.nspname::text, x.collname::text FROM pg_catalog.pg_collation x JOIN schema s ON s.oid = x.collnamespace
+WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_catalog.pg_collation'::pg_catalog.regclass AND m.objid = x.oid)
+UNION ALL
+SELECT 'operator', s.nspname::text, x.oprname::text || ' (' || CASE x.oprleft WHEN 0 THEN 'NONE' ELSE pg_catalog.format_type(x.oprleft, NULL) END || ', ' || CASE x.oprright WHEN 0 THEN 'NONE' ELSE pg_catalog.format_type(x.oprright, NULL) END || ')' FROM pg_catalog.pg_operator x JOIN schema s ON s.oid = x.oprnamespace
+WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND m.objid = x.oid)
+UNION ALL
+SELECT 'text search configuration', s.nspname::text, x.cfgname::text FROM pg_catalog.pg_ts_config x JOIN schema s ON s.oid = x.cfgnamespace
+WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_catalog.pg_ts_config'::pg_catalog.regclass AND m.objid = x.oid)
+UNION ALL
+SELECT 'text search dictionary', s.nspname::text, x.dictname::text FROM pg_catalog.pg_ts_dict x JOIN schema s ON s.oid = x.dictnamespace
+WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_catalog.pg_ts_dict'::pg_catalog.regclass AND m.objid = x.oid)
 ORDER BY 1, 2, 3`,
 		row: func(rows pgx.Rows) error {
 			var o Object

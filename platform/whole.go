@@ -236,6 +236,8 @@ func (o Object) key() Object {
 		o.Kind = "relation"
 	case o.Kind == "procedure" || o.Kind == "aggregate" || o.Kind == "function":
 		o.Kind, o.Name = "function", unquoted(o.Name)
+	case o.Kind == "operator":
+		o.Name, _, _ = strings.Cut(o.Name, " ") // as far as an entry tells
 	}
 	return o
 }
@@ -279,6 +281,8 @@ func (p *planner) objectOf(e *archive.Entry) (Object, bool) {
 		return Object{"relation", schema, name}, true
 	case "FUNCTION", "PROCEDURE", "AGGREGATE":
 		return Object{"function", schema, name}, true
+	case "OPERATOR", "COLLATION", "TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY":
+		return Object{strings.ToLower(e.Kind), schema, name}, true
 	}
 	return Object{}, false
 }
@@ -302,7 +306,10 @@ func listObjects(list []Object) string {
 }
 
 // dropOrder is the order of kinds in which what needs others goes first.
-var dropOrder = []string{"materialized view", "view", "foreign table", "table", "sequence", "procedure", "aggregate", "function", "domain", "type", "schema"}
+var dropOrder = []string{
+	"materialized view", "view", "foreign table", "table", "sequence", "operator", "procedure", "aggregate", "function", "domain", "type",
+	"text search configuration", "text search dictionary", "collation", "schema",
+}
 
 // drops names what is dropped: one statement a kind, so that objects of one kind
 // that need each other go together. CASCADE is only used where everything that
@@ -324,7 +331,7 @@ func (p *planner) drops(same, others []Object) {
 				continue // an extension stays in it
 			}
 			name := quote.Qualified(o.Schema, o.Name)
-			if kind == "function" || kind == "procedure" || kind == "aggregate" {
+			if kind == "function" || kind == "procedure" || kind == "aggregate" || kind == "operator" {
 				name = quote.Ident(o.Schema) + "." + o.Name // is SQL already
 				if kind == "aggregate" && strings.HasSuffix(o.Name, "()") {
 					name = strings.TrimSuffix(name, "()") + "(*)"

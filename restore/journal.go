@@ -288,6 +288,8 @@ func (j *TargetJournal) Record(steps []*Step) string {
 		switch s.Entry.Kind {
 		case "EXTENSION":
 			notes[i].Undo = j.madeExtension(s.Entry.Tag)
+		case "SCHEMA": // IF NOT EXISTS, where the target has it already
+			notes[i].Undo = fmt.Sprintf("(SELECT %s FROM pg_catalog.pg_namespace n WHERE nspname = %s AND NOT EXISTS (SELECT FROM pghaul.object o WHERE o.classid = 2615 AND o.objid = n.oid))", literal(s.Undo), literal(s.Entry.Tag))
 		case "PROCEDURAL LANGUAGE":
 			notes[i].Undo = fmt.Sprintf("(SELECT %s FROM pg_catalog.pg_language WHERE lanname = %s AND %s)", literal(s.Undo), literal(s.Entry.Tag), madeNow)
 		}

@@ -36,13 +36,15 @@ const undoBatch = 50
 func (j *TargetJournal) Rollback(ctx context.Context, ignore []string, phases ...string) (*Undo, error) {
 	u := &Undo{}
 	if len(phases) > 1 {
-		// What roles have been granted by others goes while these others can still
-		// take it back: the first phase made them.
+		// What roles were given of what was there before, and what others have granted
+		// them, goes while they are still there: the first phase made them.
 		if err := j.undoSteps(ctx, u, phases[1:], nil); err != nil {
 			return u, err
 		}
-		if err := j.revert(ctx, &Undo{}, ignore, phases, revokes); err != nil {
-			return u, err
+		for _, which := range []int{owners, revokes} {
+			if err := j.revert(ctx, &Undo{}, ignore, phases, which); err != nil {
+				return u, err
+			}
 		}
 		if err := j.undoSteps(ctx, u, phases[:1], nil); err != nil {
 			return u, err
@@ -136,9 +138,10 @@ func (j *TargetJournal) undo(ctx context.Context, u *Undo, steps []undoable) err
 	return nil
 }
 
-// everything and revokes say which of revertQueries to follow.
+// everything, owners and revokes say which of revertQueries to follow.
 const (
 	everything = -1
+	owners     = 0
 	revokes    = 1
 )
 
