@@ -117,8 +117,11 @@ func (p *planner) planExtension(it *ExtensionItem, hanging []int) {
 		return
 	}
 	it.Verdict = Block
-	it.Reason += fmt.Sprintf("; %d objects need it: leave it out with what needs it by --skip-extension %s, or change them at the source",
-		len(it.Dependents), it.Name)
+	need := fmt.Sprintf("%d objects need it", len(it.Dependents))
+	if len(it.Dependents) == 1 {
+		need = "1 object needs it"
+	}
+	it.Reason += fmt.Sprintf("; %s: leave it out with what needs it by --skip-extension %s, or change that at the source", need, it.Name)
 }
 
 // installed deals with an extension that the target has already.

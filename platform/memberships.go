@@ -80,7 +80,11 @@ func (p *planner) planMembership(m Membership) MembershipItem {
 			p.readers = append(p.readers, member.To)
 			return skip("by --read-all-data %q gets SELECT on all that comes instead", member.To)
 		} else if !p.mayGrant(role.To) {
-			return skip("%q may not grant %s: privileges are missing at the target that %q has at the source", me, role.To, m.Member)
+			instead := ""
+			if m.Role == "pg_read_all_data" {
+				instead = "; --read-all-data grants it SELECT on everything that comes instead"
+			}
+			return skip("%q may not grant %s: privileges are missing at the target that %q has at the source%s", me, role.To, m.Member, instead)
 		}
 	case role.To == me && !p.super:
 		return skip("would hand out the rights of %q, the target's user", me)
