@@ -23,11 +23,12 @@ type stage struct {
 	t  *testing.T
 	ps chan *process // holds the process, once it runs
 
-	mu     sync.Mutex
-	over   bool
-	killed bool // may have left something behind
-	timers []*time.Timer
-	others sync.WaitGroup // what servers are doing
+	mu       sync.Mutex
+	over     bool
+	killed   bool // may have left something behind
+	silenced bool // a signal is on its way because of a silence
+	timers   []*time.Timer
+	others   sync.WaitGroup // what servers are doing
 }
 
 // play runs a scenario and what comes after it. It returns the outcome in a few
@@ -112,6 +113,10 @@ func (st *stage) happens(e event) {
 	s := st.l.servers[e.end]
 	switch e.what {
 	case killCommand, interrupt, terminate, interruptTwo, silentEnd:
+		if e.what == silentEnd && st.silenced {
+			return // one signal, however many connections fell silent
+		}
+		st.silenced = st.silenced || e.what == silentEnd
 		st.killed = st.killed || e.what == killCommand || e.what == interruptTwo
 		st.others.Go(func() { st.signal(e.what) })
 	case endBackend, cancelWork:
