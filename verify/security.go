@@ -130,6 +130,9 @@ func (s *securityCheck) objects() {
 		if k == (entryKey{"SCHEMA", "", "public"}) && s.normal.crosses(15) {
 			expected = "since PostgreSQL 15 schema public belongs to the database's owner, and not everybody may create in it"
 		}
+		if it := s.m.item(source.kind, source.schema, source.name); it != nil && it.Owner != a["owner"] && it.Owner != b["owner"] && sameButOwner(a, b) {
+			expected = it.Reason // which leaves it with the owner it has
+		}
 		s.compare(k, a, b, expected)
 		if len(dropped) > 0 && maps.Equal(a, b) {
 			s.differ(Difference{
@@ -138,6 +141,14 @@ func (s *securityCheck) objects() {
 			})
 		}
 	}
+}
+
+// sameButOwner reports whether the owner is all that differs.
+func sameButOwner(a, b facts) bool {
+	a, b = maps.Clone(a), maps.Clone(b)
+	delete(a, "owner")
+	delete(b, "owner")
+	return maps.Equal(a, b)
 }
 
 // facilities reports whether an object of the source is the platform's own.
@@ -231,6 +242,9 @@ func (s *securityCheck) privileges(o *guarded, owner string, end int, dropped *[
 		to, ok, grantor := g.grantee, true, g.grantor
 		if end == 0 {
 			to, ok = s.m.role(g.grantee)
+			if g.grantee != "" && g.grantee == o.owner {
+				to, ok = owner, true // whoever owns it there has the owner's rights
+			}
 			grantor = s.m.owner(g.grantor)
 		}
 		text := g.privilege
@@ -265,21 +279,23 @@ func (s *securityCheck) privileges(o *guarded, owner string, end int, dropped *[
 // defaults compares default privileges.
 func (s *securityCheck) defaults() {
 	var ends [2]map[entryKey]facts
+	platforms := map[entryKey]bool{} // the source's platform's, which a plan may carry over
 	for i, a := range s.ends {
 		ends[i] = map[entryKey]facts{}
 		for _, d := range a.defaults {
-			if s.m.facts[i].OwnsRole(d.owner) {
+			own := s.m.facts[i].OwnsRole(d.owner)
+			if own && (i == 1 || s.m.plan == nil) {
 				continue // the platform's, and not for the customer to give
 			}
 			role := d.owner
 			if i == 0 {
-				var ok bool
-				if role, ok = s.m.role(role); !ok {
-					continue
-				}
+				role = s.m.owner(role)
 			}
 			k := entryKey{d.kind, s.m.schema(d.schema), role + " for " + d.name}
-			ends[i][k] = facts{}
+			platforms[k] = platforms[k] || own
+			if ends[i][k] == nil {
+				ends[i][k] = facts{}
+			}
 			for grantee, text := range s.privileges(d, role, i, nil) {
 				ends[i][k]["privileges of "+grantee] = text
 			}
@@ -290,6 +306,9 @@ func (s *securityCheck) defaults() {
 	for k := range all {
 		a, inSource := ends[0][k]
 		b, inTarget := ends[1][k]
+		if platforms[k] && !inTarget {
+			continue
+		}
 		if inSource || !s.c.opts.IgnoreExtra {
 			s.compared++
 			if inSource && inTarget {
@@ -395,7 +414,12 @@ func (s *securityCheck) memberships() {
 		s.compared++
 		name := k.member + " in " + k.role
 		if have := target[k]; have != nil {
-			s.compare(entryKey{kind: "MEMBERSHIP", name: name}, want, have, "")
+			expected := ""
+			rest := maps.Clone(have)
+			if delete(rest, "admin"); k.member == s.m.facts[1].User.Name && maps.Equal(rest, want) {
+				expected = "who creates a role may grant it"
+			}
+			s.compare(entryKey{kind: "MEMBERSHIP", name: name}, want, have, expected)
 		} else {
 			s.differ(Difference{Kind: "MEMBERSHIP", Name: name, Status: MissingInTarget, Source: want.text()})
 		}
