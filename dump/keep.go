@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/internal/pg"
 )
 
 // KeepAlive keeps the snapshot of a Live from being taken for idle until ctx
@@ -15,7 +16,9 @@ func (l *Live) KeepAlive(ctx context.Context) error {
 	}
 	// Once more at the end: without the locks a table could have changed between
 	// the reading of its definition and of its rows.
-	return l.snapshot.Alive(context.WithoutCancel(ctx))
+	alive, done := pg.Outlive(ctx)
+	defer done()
+	return l.snapshot.Alive(alive)
 }
 
 // Columns are those of the rows of a TABLE DATA entry, in their order.

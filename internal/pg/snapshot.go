@@ -146,11 +146,33 @@ func (s *Snapshot) Heartbeat(ctx context.Context, every time.Duration) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := s.Alive(context.WithoutCancel(ctx)); err != nil {
+			alive, done := Outlive(ctx)
+			err := s.Alive(alive)
+			done()
+			if err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// outliveBy is how long what uses a context of Outlive has to end by itself.
+const outliveBy = 15 * time.Second
+
+// Outlive returns a context that ends a while after ctx, so that a short statement
+// comes to its end without a lost session, and a silent server holds nobody up.
+func Outlive(ctx context.Context) (longer context.Context, done func()) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		t := time.NewTimer(outliveBy)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { stop(); cancel() }
 }
 
 // Alive returns the error by which the snapshot's session was lost, nil if it
