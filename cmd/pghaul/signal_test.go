@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -18,6 +19,11 @@ import (
 // A dump that waits for a lock can be interrupted, gives up by itself if it is
 // told to, and leaves nothing behind either way.
 func TestInterruptedDump(t *testing.T) {
+	// Under nohup SIGHUP is ignored, here and in what is started from here. What
+	// is listened to is not, and falls back to its default in a new program.
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(heard) })
 	majors := pgtest.Versions(t)
 	s := pgtest.Start(t, majors[len(majors)-1])
 	db := s.Database(t)
