@@ -103,9 +103,9 @@ func (p *planner) formatACL(items []pgddl.ACLItem, owner string, passed bool) st
 	var b strings.Builder
 	as := me
 	become := func(role string) {
-		switch {
-		case role == as:
-		case role == me:
+		switch role {
+		case as:
+		case me:
 			b.WriteString("RESET ROLE;\n")
 		default:
 			b.WriteString("SET ROLE " + quote.Ident(role) + ";\n")
