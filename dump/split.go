@@ -35,7 +35,7 @@ func sizes(ctx context.Context, conn *pgx.Conn, list []*catalog.TableData) (map[
 		ids[i] = strconv.FormatUint(uint64(d.Table.ID.OID), 10)
 	}
 	const query = `SELECT t.oid, coalesce(pg_catalog.pg_relation_size(t.oid), 0) / pg_catalog.current_setting('block_size')::int8, coalesce(pg_catalog.pg_table_size(t.oid), 0),
-  coalesce(c.relkind IN ('r', 'm') AND pg_catalog.pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode, false)
+  coalesce(c.relkind IN ('r', 'm') AND c.relfilenode <> 0 AND pg_catalog.pg_relation_filenode(c.oid) IS DISTINCT FROM c.relfilenode, false)
 FROM pg_catalog.unnest($1::text::oid[]) AS t(oid) LEFT JOIN pg_catalog.pg_class c ON c.oid = t.oid`
 	rows, err := conn.Query(ctx, query, "{"+strings.Join(ids, ",")+"}")
 	if err != nil {
