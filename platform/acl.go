@@ -339,18 +339,27 @@ func (p *planner) publicACL(it *Item, items []pgddl.ACLItem) []pgddl.ACLItem {
 func withoutMaintain(it *Item, items []pgddl.ACLItem) []pgddl.ACLItem {
 	var out []pgddl.ACLItem
 	for _, a := range items {
-		if slices.ContainsFunc(a.Grant.Privileges, func(v pgddl.Privilege) bool { return v.Name == "MAINTAIN" }) {
-			g := *a.Grant
-			g.Privileges = slices.DeleteFunc(slices.Clone(g.Privileges), func(v pgddl.Privilege) bool { return v.Name == "MAINTAIN" })
-			it.set(Rewrite, "the target's version has no privilege MAINTAIN")
-			if len(g.Privileges) == 0 {
-				continue
-			}
+		g := *a.Grant
+		if leaveMaintain(it, &g) {
 			a.Grant = &g
 		}
-		out = append(out, a)
+		if len(g.Privileges) > 0 {
+			out = append(out, a)
+		}
 	}
 	return out
+}
+
+// leaveMaintain takes the privilege out of a statement and reports whether it
+// was there.
+func leaveMaintain(it *Item, g *pgddl.Grant) bool {
+	maintain := func(v pgddl.Privilege) bool { return v.Name == "MAINTAIN" }
+	if !slices.ContainsFunc(g.Privileges, maintain) {
+		return false
+	}
+	g.Privileges = slices.DeleteFunc(slices.Clone(g.Privileges), maintain)
+	it.set(Rewrite, "the target's version has no privilege MAINTAIN")
+	return true
 }
 
 // planDefaultACL maps the roles of default privileges.
@@ -379,10 +388,8 @@ func (p *planner) planDefaultACL(e *archive.Entry, it *Item) {
 		if !m.grantees(&g, "") {
 			continue
 		}
-		if p.in.Target.Version < 170000 && slices.ContainsFunc(g.Privileges, func(v pgddl.Privilege) bool { return v.Name == "MAINTAIN" }) {
-			g.Privileges = slices.DeleteFunc(slices.Clone(g.Privileges), func(v pgddl.Privilege) bool { return v.Name == "MAINTAIN" })
+		if p.in.Target.Version < 170000 && leaveMaintain(it, &g) {
 			m.changed = true
-			it.set(Rewrite, "the target's version has no privilege MAINTAIN")
 			if len(g.Privileges) == 0 {
 				continue
 			}

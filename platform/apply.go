@@ -153,7 +153,32 @@ func deref(s *string) string {
 	return *s
 }
 
-// Blocked lists every reason why nothing may run, each with a way out.
+// OfExtension reports whether what is said of an item is said of an extension
+// already: the extension's own entry and comment, and what it blocks.
+func (p *Plan) OfExtension(it *Item) bool {
+	has := func(name string) bool {
+		return slices.ContainsFunc(p.Extensions, func(x ExtensionItem) bool { return x.Name == name })
+	}
+	if it.Kind == "EXTENSION" {
+		return has(it.Name)
+	}
+	if name, ok := strings.CutPrefix(it.Name, "EXTENSION "); ok && it.Kind == "COMMENT" {
+		return has(strings.Trim(name, `"`))
+	}
+	if it.Verdict != Block {
+		return false
+	}
+	rest, needs := strings.CutPrefix(it.Reason, needsExtension)
+	name, _, blocks := strings.Cut(rest, whichBlocks) // more may have been said since
+	return needs && blocks && has(name)
+}
+
+// needsExtension and whichBlocks stand around the name of an extension that
+// blocks, in the reason of what needs it.
+const needsExtension, whichBlocks = "needs extension ", ", which blocks"
+
+// Blocked lists every reason why nothing may run, each with a way out. An
+// extension that blocks is one, with all that needs it.
 func (p *Plan) Blocked() []string {
 	var out []string
 	for _, n := range p.Notes {
@@ -176,10 +201,8 @@ func (p *Plan) Blocked() []string {
 			out = append(out, fmt.Sprintf("setting %s: %s", s.Setting.Name, s.Reason))
 		}
 	}
-	extensions := map[string]bool{}
 	for i := range p.Extensions {
 		if x := &p.Extensions[i]; x.Verdict == Block {
-			extensions[x.Name] = true
 			text := fmt.Sprintf("extension %s: %s", x.Name, x.Reason)
 			if len(x.Dependents) > 0 {
 				text += " (" + strings.Join(x.Dependents, ", ") + ")"
@@ -189,11 +212,8 @@ func (p *Plan) Blocked() []string {
 	}
 	for i := range p.Items {
 		it := &p.Items[i]
-		if it.Verdict != Block || it.Kind == "EXTENSION" && extensions[it.Name] {
+		if it.Verdict != Block || p.OfExtension(it) {
 			continue
-		}
-		if rest, ok := strings.CutPrefix(it.Reason, "needs extension "); ok && strings.HasSuffix(rest, ", which blocks") {
-			continue // is among the dependents that were just named
 		}
 		name := it.Name
 		if it.Schema != "" {

@@ -11,8 +11,6 @@ import (
 	"github.com/pghaul/pghaul/internal/quote"
 )
 
-func parseACL(def string) ([]pgddl.ACLItem, error) { return pgddl.ParseACL(def) }
-
 // planFunction deals with what only superusers may say about a function, and
 // with whose rights it has.
 func (p *planner) planFunction(e *archive.Entry, it *Item) {

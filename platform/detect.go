@@ -57,6 +57,26 @@ func detect(ctx context.Context, conn *pgx.Conn, name Name, all bool) (*Facts, e
 	return f, nil
 }
 
+// Recognise tells which platform the database that conn is connected to is on,
+// in one round trip, without the facts that Detect reads.
+func Recognise(ctx context.Context, conn *pgx.Conn) (Name, error) {
+	var f Facts
+	var seen signs
+	err := send(ctx, conn, []query{
+		f.signsQuery(&seen),
+		names(&seen.roles, `SELECT rolname::text FROM pg_catalog.pg_roles`),
+		{
+			sql: `SELECT ` + templateOwner,
+			row: func(rows pgx.Rows) error { return rows.Scan(&seen.owner) },
+		},
+	})
+	if err != nil {
+		return "", fmt.Errorf("recognise the platform of database %q: %w", conn.Config().Database, err)
+	}
+	f.recognise("", seen)
+	return f.Platform, nil
+}
+
 // recognise settles which platform the facts are of.
 func (f *Facts) recognise(name Name, seen signs) {
 	for _, s := range services() {
@@ -92,16 +112,15 @@ func serverVersion(ctx context.Context, conn *pgx.Conn) (int, error) {
 
 // A query is one of a batch.
 type query struct {
-	sql  string
-	args []any
-	row  func(pgx.Rows) error
+	sql string
+	row func(pgx.Rows) error // nil: what it returns does not matter
 }
 
 // send runs queries in one round trip, as one transaction.
 func send(ctx context.Context, conn *pgx.Conn, queries []query) (err error) {
 	var batch pgx.Batch
 	for _, q := range queries {
-		batch.Queue(q.sql, q.args...)
+		batch.Queue(q.sql)
 	}
 	results := conn.SendBatch(ctx, &batch)
 	defer func() { err = errors.Join(err, results.Close()) }()

@@ -48,6 +48,9 @@ func names(to *[]string, sql string) query {
 	}}
 }
 
+// templateOwner is who owns what no customer does.
+const templateOwner = `COALESCE((SELECT pg_catalog.pg_get_userbyid(t.datdba)::text FROM pg_catalog.pg_database t WHERE t.datname = 'template0'), '')`
+
 func (f *Facts) databaseQuery(major int, seen *signs) query {
 	provider, locale := `'c'`, `''`
 	switch {
@@ -66,7 +69,7 @@ func (f *Facts) databaseQuery(major int, seen *signs) query {
   COALESCE((SELECT pg_catalog.bool_or(a.grantee = 0 AND a.privilege_type = 'CREATE') FROM pg_catalog.pg_namespace n,
     pg_catalog.aclexplode(COALESCE(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) a WHERE n.nspname = 'public'), false),
   COALESCE((SELECT s.tup_inserted + s.tup_updated + s.tup_deleted FROM pg_catalog.pg_stat_database s WHERE s.datid = d.oid), -1),
-  COALESCE((SELECT pg_catalog.pg_get_userbyid(t.datdba)::text FROM pg_catalog.pg_database t WHERE t.datname = 'template0'), '')
+  ` + templateOwner + `
 FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()`
 	return query{sql: sql, row: func(rows pgx.Rows) error {
 		var p string

@@ -46,6 +46,9 @@ func facts(t *testing.T, s *pgtest.Server, user, database string) *Facts {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if name, err := Recognise(t.Context(), conn); err != nil || name != f.Platform {
+		t.Errorf("recognised %q and detected %q: %v", name, f.Platform, err)
+	}
 	return f
 }
 

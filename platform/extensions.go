@@ -260,7 +260,7 @@ func (p *planner) extensionEntry(e *archive.Entry, it *ExtensionItem, hanging []
 		item.set(Block, "%s", it.Reason)
 		for _, id := range hanging {
 			if d := p.byID[id]; counts(d) {
-				p.items[id].set(Block, "needs extension %s, which blocks", it.Name)
+				p.items[id].set(Block, "%s", needsExtension+it.Name+whichBlocks)
 			}
 		}
 		return

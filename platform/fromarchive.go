@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -100,11 +101,11 @@ func (f *Facts) fromEntry(e *archive.Entry) {
 		if d, err := pgddl.ParseDatabase(e.Create); err == nil {
 			f.Database = d.Name
 			l := &f.Locale
-			l.Encoding = first(d.Option("ENCODING"), l.Encoding)
-			l.Provider = first(d.Option("LOCALE_PROVIDER"), "libc")
-			l.Collate = first(d.Option("LC_COLLATE"), d.Option("LOCALE"))
-			l.CType = first(d.Option("LC_CTYPE"), d.Option("LOCALE"))
-			l.Locale = first(d.Option("ICU_LOCALE"), d.Option("BUILTIN_LOCALE"))
+			l.Encoding = cmp.Or(d.Option("ENCODING"), l.Encoding)
+			l.Provider = cmp.Or(d.Option("LOCALE_PROVIDER"), "libc")
+			l.Collate = cmp.Or(d.Option("LC_COLLATE"), d.Option("LOCALE"))
+			l.CType = cmp.Or(d.Option("LC_CTYPE"), d.Option("LOCALE"))
+			l.Locale = cmp.Or(d.Option("ICU_LOCALE"), d.Option("BUILTIN_LOCALE"))
 		}
 	case "DATABASE PROPERTIES":
 		list, err := pgddl.Split(e.Create)
@@ -132,13 +133,6 @@ func (f *Facts) fromEntry(e *archive.Entry) {
 // connectionLimit finds the limit of connections in what pg_dump says of a
 // database: "ALTER DATABASE x CONNECTION LIMIT = 5".
 var connectionLimit = regexp.MustCompile(`^ALTER DATABASE .* CONNECTION LIMIT = ([0-9]+)$`)
-
-func first(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
 
 // stored writes the values of a setting as pg_db_role_setting has them: of a list
 // each quoted where it needs to be.

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -98,7 +99,7 @@ func (p *planner) planCollations(e *archive.Entry, it *Item) {
 	if err != nil {
 		return // what cannot be read as SQL has no clause that could be changed; the target says so
 	}
-	for name := range missing {
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
 		it.set(Block, "needs collation %q, and the target has neither that nor one like it: change it at the source", name)
 	}
 	if out != sql {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/internal/pgddl"
 )
 
 // ofMember deals with entries about members of extensions, which have none of
@@ -53,7 +54,7 @@ func (p *planner) ofMember(e *archive.Entry, it *Item) bool {
 // the customer.
 func (p *planner) warnLost(e *archive.Entry, it *Item) {
 	m := p.mapping(e)
-	items, err := parseACL(e.Create)
+	items, err := pgddl.ParseACL(e.Create)
 	if err != nil {
 		return
 	}

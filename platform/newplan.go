@@ -200,7 +200,7 @@ func (p *planner) followSkipped() {
 				e, behind := p.byID[id], p.items[id]
 				switch {
 				case behind.Verdict == Skip:
-				case e.Kind == "PUBLICATION TABLE" || part(e):
+				case part(e):
 					behind.Verdict, behind.Reason = Skip, "belongs to "+describe(gone)+", which is skipped"
 					again = true
 				case behind.Verdict != Block:

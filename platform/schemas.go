@@ -2,6 +2,7 @@ package platform
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -75,7 +76,7 @@ func (p *Plan) mapTag(e *archive.Entry) string {
 // public becomes where the archive has no entry for that.
 func (p *planner) checkSchemas() {
 	schemas := p.in.Rules.Schemas
-	for _, from := range sortedKeys(schemas) {
+	for _, from := range slices.Sorted(maps.Keys(schemas)) {
 		to := schemas[from]
 		has := slices.ContainsFunc(p.in.Entries, func(e archive.Entry) bool {
 			return e.Kind == "SCHEMA" && e.Tag == from || e.Namespace == from && !satellite(&e)

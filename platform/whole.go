@@ -2,6 +2,7 @@ package platform
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +35,7 @@ func (p *planner) planMissingRoles() {
 		}
 	}
 	// Roles that no facts tell of, in an archive of pg_dump, must be there.
-	for _, name := range sorted(p.used) {
+	for _, name := range slices.Sorted(maps.Keys(p.used)) {
 		if p.roles[name] != nil || name == "" {
 			continue
 		}
@@ -42,15 +43,6 @@ func (p *planner) planMissingRoles() {
 			p.note(Block, "role %q is not known at the source and not at the target: create it, or map it with --role-map", name)
 		}
 	}
-}
-
-func sorted(set map[string]bool) []string {
-	out := make([]string, 0, len(set))
-	for name := range set {
-		out = append(out, name)
-	}
-	slices.Sort(out)
-	return out
 }
 
 // planWhole notes what concerns no single object.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -312,7 +314,7 @@ func (f *Facts) write(b *strings.Builder, name string) {
 
 func (r *Rules) write(b *strings.Builder) {
 	pairs := func(m map[string]string) (out []field) {
-		for _, k := range sortedKeys(m) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
 			out = append(out, field{scalar(k), m[k]})
 		}
 		return out

@@ -89,27 +89,6 @@ func TestReadPlanRefuses(t *testing.T) {
 	}
 }
 
-func TestReadRoleMap(t *testing.T) {
-	t.Parallel()
-	got, err := ReadRoleMap(strings.NewReader("# roles\n\n\"svc@contoso.com\" = svc\r\n  a=\"B \"\"c\"\"\" # why\nmé = \"x\"\n"))
-	want := map[string]string{"svc@contoso.com": "svc", "a": `B "c"`, "mé": "x"}
-	if d := cmp.Diff(want, got); err != nil || d != "" {
-		t.Errorf("%v %s", err, d)
-	}
-	for text, want := range map[string]string{
-		"a":                `line 1: want "from" = "to"`,
-		"\n\"a = b":        "line 2: the quote",
-		"a = ":             "line 1: a name is missing",
-		"a = b c":          `line 1: "c" follows`,
-		`"" = b`:           "line 1: a name is empty",
-		"a = b\n\"a\" = c": `line 2: "a" is mapped twice`,
-	} {
-		if _, err := ReadRoleMap(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %s", text, err, want)
-		}
-	}
-}
-
 func FuzzScalar(f *testing.F) {
 	for _, s := range ugly {
 		f.Add(s)

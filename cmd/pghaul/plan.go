@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -114,7 +113,7 @@ func (o *planFlags) plan(ctx context.Context, g *globals) (*platform.Plan, error
 			return p, err
 		}
 	}
-	if ui.Blocks(p) > 0 {
+	if len(p.Blocked()) > 0 {
 		return p, errIncomplete
 	}
 	return p, nil
@@ -153,9 +152,7 @@ func (o *planFlags) print(g *globals, p *platform.Plan) error {
 	case "yaml":
 		return p.WriteYAML(g.stdout)
 	case "json":
-		e := json.NewEncoder(g.stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(p)
+		return p.WriteJSON(g.stdout)
 	}
 	if err := ui.WritePlan(g.stdout, p, ui.PlanStyle{Width: paper(g.stdout), All: g.verbose > 0}); err != nil {
 		return err
@@ -166,7 +163,7 @@ func (o *planFlags) print(g *globals, p *platform.Plan) error {
 
 // next says what can be done with the plan.
 func (o *planFlags) next(p *platform.Plan) string {
-	n := ui.Blocks(p)
+	n := len(p.Blocked())
 	switch {
 	case n == 1:
 		return "1 thing blocks: decide it as said above, or edit the plan (-o FILE)."

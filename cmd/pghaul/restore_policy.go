@@ -88,11 +88,9 @@ func (o *restoreFlags) byPolicy(ctx context.Context, g *globals, target *pgx.Con
 			return false // the restore will meet the same error, and tell it
 		}
 		defer pg.Close(conn)
-		facts, err := platform.Detect(ctx, conn)
-		if err != nil {
+		if name, err = platform.Recognise(ctx, conn); err != nil {
 			return false
 		}
-		name = facts.Platform
 	}
 	if name == platform.Plain {
 		return false

@@ -75,58 +75,6 @@ func Warnings(p *platform.Plan) map[string]bool {
 	return texts
 }
 
-// Blocks counts what has to be decided before a plan can be followed. An
-// extension that blocks counts once, with all that needs it.
-func Blocks(p *platform.Plan) int {
-	n := 0
-	count := func(v platform.Verdict) {
-		if v == platform.Block {
-			n++
-		}
-	}
-	for _, it := range p.Notes {
-		count(it.Verdict)
-	}
-	for _, it := range p.Roles {
-		count(it.Verdict)
-	}
-	for _, it := range p.Memberships {
-		count(it.Verdict)
-	}
-	for _, it := range p.Settings {
-		count(it.Verdict)
-	}
-	for _, it := range p.Extensions {
-		count(it.Verdict)
-	}
-	for _, it := range p.Items {
-		if !ofExtension(p, &it) {
-			count(it.Verdict)
-		}
-	}
-	return n
-}
-
-// ofExtension reports whether what is said of an item is said of an extension
-// already: the extension's own entry and comment, and what it takes with it.
-func ofExtension(p *platform.Plan, it *platform.Item) bool {
-	name := ""
-	switch {
-	case it.Kind == "EXTENSION":
-		name = it.Name
-	case it.Kind == "COMMENT" && strings.HasPrefix(it.Name, "EXTENSION "):
-		name = strings.Trim(strings.TrimPrefix(it.Name, "EXTENSION "), `"`)
-	case it.Verdict == platform.Block:
-		rest, found := strings.CutPrefix(it.Reason, "needs extension ")
-		if name, _, _ = strings.Cut(rest, ", which blocks"); !found || name == rest {
-			return false
-		}
-	default:
-		return false
-	}
-	return slices.ContainsFunc(p.Extensions, func(x platform.ExtensionItem) bool { return x.Name == name })
-}
-
 type planView struct {
 	p     *platform.Plan
 	style PlanStyle
@@ -475,7 +423,7 @@ func (v *planView) objects(title string, verdict platform.Verdict) {
 		switch {
 		case it.Verdict != verdict:
 			continue
-		case !v.style.All && ofExtension(v.p, &it):
+		case !v.style.All && v.p.OfExtension(&it):
 			extensions++
 		default:
 			b.add("", cmp.Or(it.Reason, "no reason is given"), itemName(&it))
@@ -558,7 +506,7 @@ func (v *planView) cron() {
 
 // blocks tells everything that has to be decided, each with its way out.
 func (v *planView) blocks() {
-	n := Blocks(v.p)
+	n := len(v.p.Blocked())
 	if n == 0 {
 		return
 	}
@@ -598,7 +546,7 @@ func (v *planView) blocks() {
 	}
 	var b bunches
 	for _, it := range v.p.Items {
-		if it.Verdict == platform.Block && (v.style.All || !ofExtension(v.p, &it)) {
+		if it.Verdict == platform.Block && (v.style.All || !v.p.OfExtension(&it)) {
 			b.add("", it.Reason, itemName(&it))
 		}
 	}

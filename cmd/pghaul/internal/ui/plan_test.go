@@ -91,8 +91,8 @@ func TestPlan(t *testing.T) {
 			}
 		}
 	}
-	if n := Blocks(samplePlan()); n != 4 {
-		t.Errorf("%d things block, want a note, a role, an extension and a table", n)
+	if list := samplePlan().Blocked(); len(list) != 4 {
+		t.Errorf("%q block, want a note, a role, an extension and a table", list)
 	}
 }
 
