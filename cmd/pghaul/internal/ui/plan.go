@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -84,133 +83,6 @@ type planView struct {
 	customers map[string]bool
 }
 
-// A bunch is a group of things of which the same is said.
-type bunch struct {
-	label string
-	text  string
-	names []string
-}
-
-// bunches gathers things in the order in which their groups first appear.
-type bunches struct{ list []*bunch }
-
-func (b *bunches) add(label, text, name string) {
-	i := slices.IndexFunc(b.list, func(x *bunch) bool { return x.label == label && x.text == text })
-	if i < 0 {
-		b.list = append(b.list, &bunch{label: label, text: text})
-		i = len(b.list) - 1
-	}
-	b.list[i].names = append(b.list[i].names, name)
-}
-
-// facts puts the groups into the order in which facts are told.
-func (b *bunches) facts() []*bunch {
-	order := []string{"create", "map", "keep", "skip"}
-	out := slices.Clone(b.list)
-	slices.SortStableFunc(out, func(x, y *bunch) int {
-		return cmp.Compare(slices.Index(order, x.label), slices.Index(order, y.label))
-	})
-	return out
-}
-
-// largest puts the groups with the most in them first.
-func (b *bunches) largest() []*bunch {
-	out := slices.Clone(b.list)
-	slices.SortStableFunc(out, func(x, y *bunch) int { return cmp.Compare(len(y.names), len(x.names)) })
-	return out
-}
-
-// wrap writes a text after a first margin, on as many lines as it takes, the
-// further ones after a margin of their own.
-func (v *planView) wrap(first, margin, text string) {
-	line := first
-	room := func() int { return v.style.Width - columns(line) }
-	empty := true
-	for word := range strings.FieldsSeq(plain(text)) {
-		if !empty && columns(word)+1 > room() {
-			v.b.WriteString(strings.TrimRight(line, " ") + "\n")
-			line, empty = margin, true
-		}
-		if !empty {
-			line += " "
-		}
-		line += word
-		empty = false
-	}
-	v.b.WriteString(strings.TrimRight(line, " ") + "\n")
-}
-
-// factWidth is the width of the first column of the table of facts.
-const factWidth = 13
-
-// fact writes a line of the table of facts.
-func (v *planView) fact(name, text string) {
-	v.wrap(fmt.Sprintf("%-*s", factWidth, name), strings.Repeat(" ", factWidth), text)
-}
-
-// title begins a section.
-func (v *planView) title(text string) {
-	v.b.WriteByte('\n')
-	v.wrap("", "  ", text)
-}
-
-// group writes how many there are, what is said of them, and their names.
-func (v *planView) group(n int, text string, names []string) {
-	const margin = "       "
-	v.wrap(fmt.Sprintf("%5s  ", Count(int64(n))), margin, text)
-	v.names(margin, names)
-}
-
-// names writes names, a few of them or all.
-func (v *planView) names(margin string, names []string) {
-	if len(names) == 0 {
-		return
-	}
-	lines := 2
-	if v.style.Brief {
-		lines = 1
-	}
-	names = shorten(names)
-	if v.style.All {
-		v.wrap(margin, margin, strings.Join(names, ", "))
-		return
-	}
-	room := lines * (v.style.Width - len(margin))
-	shown := 0
-	for used := 0; shown < len(names); shown++ {
-		if used += columns(names[shown]) + 2; used > room-len(", and 9,999 more") && shown > 0 {
-			break
-		}
-	}
-	text := strings.Join(names[:shown], ", ")
-	if rest := len(names) - shown; rest > 0 {
-		text += fmt.Sprintf(", and %s more", Count(int64(rest)))
-	}
-	v.wrap(margin, margin, text)
-}
-
-// shorten says what kind of thing something is only where that changes.
-func shorten(names []string) []string {
-	out := make([]string, len(names))
-	last := ""
-	for i, name := range names {
-		kind, rest, found := strings.Cut(name, kindEnd)
-		switch {
-		case !found:
-			out[i] = name
-		case kind == last:
-			out[i] = rest
-		default:
-			out[i] = kind + " " + rest
-		}
-		last = kind
-	}
-	return out
-}
-
-// kindEnd separates the kind of a thing from its name until both are written.
-const kindEnd = "\x00"
-
 func (v *planView) ends() {
 	if v.style.Brief {
 		return
@@ -218,13 +90,9 @@ func (v *planView) ends() {
 	for _, e := range []struct {
 		name  string
 		facts *platform.Facts
-		size  bool
-	}{{"Source", &v.p.Source, true}, {"Target", &v.p.Target, false}} {
+	}{{"Source", &v.p.Source}, {"Target", &v.p.Target}} {
 		f := e.facts
 		text := fmt.Sprintf("%s %d", f.Platform.Title(), f.Version/10000)
-		if f.Platform == platform.Plain {
-			text = fmt.Sprintf("PostgreSQL %d", f.Version/10000)
-		}
 		if f.Database != "" {
 			text += ", database " + f.Database
 		}
@@ -307,47 +175,6 @@ func needs(n int, noun string) string {
 		return "1 " + noun + " needs"
 	}
 	return Plural(int64(n), noun) + " need"
-}
-
-// facts writes groups as lines of the table of facts.
-func (v *planView) facts(name string, b *bunches) {
-	for _, x := range b.facts() {
-		text := strings.TrimSpace(x.label + " " + strings.Join(v.few(x.names), ", "))
-		if x.text != "" {
-			text += ": " + x.text
-		}
-		v.fact(name, text)
-		name = ""
-	}
-}
-
-// few are the names to show on a line of facts.
-func (v *planView) few(names []string) []string {
-	const most = 8
-	names = shorten(names)
-	if v.style.All || len(names) <= most {
-		return names
-	}
-	return append(slices.Clone(names[:most]), fmt.Sprintf("and %s more", Count(int64(len(names)-most))))
-}
-
-// A tally counts the things of which nothing needs to be said.
-type tally struct{ kept, skipped int }
-
-// others says how many there are, in front of the groups of those that are told.
-func (v *planView) others(name string, t tally, b *bunches) {
-	var parts []string
-	if t.kept > 0 {
-		parts = append(parts, "keep "+Count(int64(t.kept)))
-	}
-	if t.skipped > 0 {
-		parts = append(parts, fmt.Sprintf("skip %s that come with the servers", Count(int64(t.skipped))))
-	}
-	if len(parts) > 0 {
-		v.fact(name, strings.Join(parts, ", "))
-		name = ""
-	}
-	v.facts(name, b)
 }
 
 func (v *planView) memberships() {
@@ -560,56 +387,4 @@ func things(n int) string {
 		return "1 thing"
 	}
 	return Count(int64(n)) + " things"
-}
-
-// partKinds are what the tags of privileges, comments and labels begin with.
-var partKinds = []string{
-	"MATERIALIZED VIEW", "FOREIGN DATA WRAPPER", "FOREIGN SERVER", "FOREIGN TABLE", "LARGE OBJECTS", "LARGE OBJECT",
-	"TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY", "EVENT TRIGGER", "ACCESS METHOD", "OPERATOR CLASS", "OPERATOR FAMILY",
-	"TABLE", "VIEW", "SEQUENCE", "SCHEMA", "FUNCTION", "PROCEDURE", "AGGREGATE", "TYPE", "DOMAIN", "LANGUAGE", "DATABASE", "COLUMN",
-	"EXTENSION", "SERVER", "INDEX", "CONSTRAINT", "TRIGGER", "POLICY", "RULE", "COLLATION", "CONVERSION", "CAST", "OPERATOR",
-	"PUBLICATION", "SUBSCRIPTION", "STATISTICS", "ROUTINE", "TRANSFORM", "PARAMETER",
-}
-
-// itemName names an object as people would: "table app.orders", "privileges on
-// function pg_catalog.pg_stat_reset()".
-func itemName(it *platform.Item) string {
-	kind, name := strings.ToLower(it.Kind), it.Name
-	switch it.Kind {
-	case "ACL", "COMMENT", "SECURITY LABEL":
-		part := ""
-		for _, p := range partKinds {
-			if rest, ok := strings.CutPrefix(name, p+" "); ok {
-				part, name = strings.ToLower(p), rest
-				break
-			}
-		}
-		kind = strings.TrimSpace(map[string]string{"ACL": "privileges on ", "COMMENT": "comment on ", "SECURITY LABEL": "label on "}[it.Kind] + part)
-	case "DEFAULT ACL":
-		kind, name = "default privileges", strings.ToLower(strings.TrimPrefix(name, "DEFAULT PRIVILEGES "))
-		if it.Schema != "" {
-			return kind + kindEnd + name + " in schema " + plain(it.Schema)
-		}
-	case "USER MAPPING":
-		name = "for " + strings.Replace(strings.TrimPrefix(name, "USER MAPPING "), " SERVER ", " on server ", 1)
-	case "TABLE DATA", "SEQUENCE SET", "BLOB METADATA", "BLOBS", "LARGE OBJECT":
-		kind = map[string]string{
-			"TABLE DATA": "rows of", "SEQUENCE SET": "position of", "BLOB METADATA": "large object", "BLOBS": "rows of large objects",
-			"LARGE OBJECT": "large object",
-		}[it.Kind]
-	case "FK CONSTRAINT":
-		kind = "foreign key"
-	}
-	if it.Schema != "" {
-		name = it.Schema + "." + name
-	}
-	return plain(kind) + kindEnd + plain(name)
-}
-
-// quoteName quotes a name only where that helps to see where it ends.
-func quoteName(name string) string {
-	if strings.ContainsAny(name, " ,:\"'") || name == "" {
-		return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
-	}
-	return name
 }
