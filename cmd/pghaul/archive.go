@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -135,9 +134,7 @@ func writeCheck(w io.Writer, path, format string, r *verify.ArchiveReport) error
 				out.Digests[e.Entry] = e.Digest.String()
 			}
 		}
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(out)
+		return writeJSON(w, out)
 	}
 	var b strings.Builder
 	for _, p := range r.Problems {

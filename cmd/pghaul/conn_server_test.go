@@ -5,7 +5,6 @@ package main
 import (
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -26,8 +25,7 @@ var passfileEscape = strings.NewReplacer(`\`, `\\`, `:`, `\:`)
 // secureServer lets the role app in by SCRAM over TLS only.
 func secureServer(t *testing.T) *pgtest.Server {
 	t.Helper()
-	majors := pgtest.Versions(t)
-	s := pgtest.Private(t, majors[len(majors)-1], pgtest.Options{
+	s := pgtest.Private(t, newest(t), pgtest.Options{
 		TLS: true, Template: true,
 		HBA: "hostssl all app all scram-sha-256\nhostnossl all app all reject\n",
 	})
@@ -178,8 +176,8 @@ func TestCommandOverTLS(t *testing.T) {
 		{1, "28P01", []string{"dump", "-vv", "-d", "postgres://app:wr0ng-secret" + address + "app" + verified, "-f", dir + "2"}},
 		{1, "28P01", []string{"verify", "-vv", "--log-format", "json", "--source", good + "app" + verified, "--target", "postgres://app:wr0ng-secret" + address + target + verified}},
 	} {
-		cmd := exec.Command(os.Args[0], c.args...)
-		cmd.Env = append(os.Environ(), runAsCommand+"=1", "HOME="+t.TempDir(), "PGPASSWORD=env-secret")
+		cmd := command(t, c.args...)
+		cmd.Env = append(cmd.Env, "PGPASSWORD=env-secret")
 		if c.args[0] == "dump" {
 			cmd.Env = append(cmd.Env, "PGPASSWORD=")
 		}

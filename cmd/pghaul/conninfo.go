@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/pghaul/pghaul/platform"
 )
 
 // settings are connection parameters by libpq's keywords.
@@ -138,9 +140,9 @@ func endOfUser(s string) int {
 	authority := s[:i+strings.IndexAny(s[i:]+"/", "/?")]
 	last := strings.LastIndexByte(authority, '@')
 	host, _, _ := strings.Cut(authority[last+1:], ":")
-	server, isAzure := strings.CutSuffix(strings.ToLower(host), azureHosts)
+	server, _, _ := strings.Cut(host, ".")
 	role, _, _ := strings.Cut(authority[i+1:], ":")
-	if isAzure && strings.EqualFold(strings.SplitN(role, "@", 2)[0], server) {
+	if platform.OfHost(host) == platform.AzureFlexible && strings.EqualFold(strings.SplitN(role, "@", 2)[0], server) {
 		return last
 	}
 	return i

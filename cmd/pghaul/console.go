@@ -2,9 +2,6 @@ package main
 
 import "strings"
 
-// azureHosts is how the names of Azure's servers end.
-const azureHosts = ".postgres.database.azure.com"
-
 // fromConsole turns what the consoles of platforms offer to copy into a
 // connection string: a psql command, a URL for JDBC, a string for ADO.NET. What
 // is none of these is returned as it is.

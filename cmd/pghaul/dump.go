@@ -273,7 +273,7 @@ func runDump(ctx context.Context, o *dumpFlags, g *globals, args []string) error
 	}
 	if g.summaries() {
 		g.printf("dumped %s of %s, %s → %s in %s%s", ui.Plural(r.Rows, "row"), ui.Plural(int64(r.Tables), "table"),
-			ui.Bytes(r.Bytes), ui.Bytes(r.Stored), ui.Duration(r.Elapsed), phaseTimes(dumpPhases(r.Phases)))
+			ui.Bytes(r.Bytes), ui.Bytes(r.Stored), ui.Duration(r.Elapsed), phaseTimes(each(r.Phases, dumpPhase)))
 	}
 	if !r.Complete() {
 		g.warn("%s not in the archive", ui.Plural(int64(len(r.Skipped)), "object"))

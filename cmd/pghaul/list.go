@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -87,9 +86,7 @@ func runList(_ context.Context, o *listFlags, g *globals, args []string) (err er
 	case "table":
 		return writeListTable(g.stdout, listOf(r))
 	}
-	e := json.NewEncoder(g.stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(listOf(r))
+	return writeJSON(g.stdout, listOf(r))
 }
 
 // listOf gathers what an archive says of itself. Rows, bytes and digests are

@@ -16,14 +16,6 @@ import (
 	"github.com/pghaul/pghaul/internal/pgtest"
 )
 
-// command is the command itself, in a process of its own.
-func command(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), runAsCommand+"=1", "HOME="+t.TempDir())
-	return cmd
-}
-
 // limited is the command, started by a shell that runs setup first.
 func limited(t *testing.T, setup string, args ...string) *exec.Cmd {
 	t.Helper()
@@ -47,8 +39,7 @@ func closedPipe(t *testing.T) *os.File {
 // Who reads the messages may go away: the work is done all the same. Who wants
 // the result is told that it could not be written.
 func TestClosedPipes(t *testing.T) {
-	majors := pgtest.Versions(t)
-	s := pgtest.Start(t, majors[len(majors)-1])
+	s := pgtest.Start(t, newest(t))
 	db := s.Database(t)
 	s.Exec(t, db, "CREATE TABLE t AS SELECT generate_series(1, 1000) AS i")
 	dir := filepath.Join(t.TempDir(), "out")
@@ -70,8 +61,7 @@ func TestClosedPipes(t *testing.T) {
 
 // A process that was started to ignore signals, as by nohup, ignores them.
 func TestIgnoredSignals(t *testing.T) {
-	majors := pgtest.Versions(t)
-	s := pgtest.Start(t, majors[len(majors)-1])
+	s := pgtest.Start(t, newest(t))
 	db := s.Database(t)
 	s.Exec(t, db, "CREATE TABLE held AS SELECT 1 AS i")
 	holder := s.Conn(t, db)
@@ -106,8 +96,7 @@ func TestIgnoredSignals(t *testing.T) {
 
 // Without file descriptors nothing is half done, and the reason is told.
 func TestFewDescriptors(t *testing.T) {
-	majors := pgtest.Versions(t)
-	s := pgtest.Start(t, majors[len(majors)-1])
+	s := pgtest.Start(t, newest(t))
 	db, target := s.Database(t), s.Database(t)
 	s.Exec(t, db, "DO $$ BEGIN FOR i IN 1..12 LOOP EXECUTE format('CREATE TABLE t%s AS SELECT generate_series(1, 20000) AS i', i); END LOOP; END $$")
 	dir := filepath.Join(t.TempDir(), "out")

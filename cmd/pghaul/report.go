@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -174,14 +175,6 @@ func (f *reportFile) closeAudit(ctx context.Context, err error) error {
 	return err
 }
 
-func skipped[T any](list []T, fields func(T) (kind, name, reason string)) []jsonSkipped {
-	out := make([]jsonSkipped, len(list))
-	for i, item := range list {
-		out[i].Kind, out[i].Name, out[i].Reason = fields(item)
-	}
-	return out
-}
-
 func dumpReport(r *dump.Report) any {
 	if r == nil {
 		return nil
@@ -189,35 +182,36 @@ func dumpReport(r *dump.Report) any {
 	return jsonDump{
 		Archive: r.Dir, Snapshot: r.Snapshot, LSN: r.LSN, Entries: r.Entries, Tables: r.Tables,
 		Rows: r.Rows, Bytes: r.Bytes, Stored: r.Stored, Seconds: r.Elapsed.Seconds(),
-		Skipped:  skipped(r.Skipped, func(s archive.Skipped) (string, string, string) { return s.Kind, s.Name, s.Reason }),
+		Skipped:  each(r.Skipped, func(s archive.Skipped) jsonSkipped { return jsonSkipped{s.Kind, s.Name, s.Reason} }),
 		Warnings: append([]string{}, r.Warnings...), Retries: r.Retries,
-		Phases: dumpPhases(r.Phases),
+		Phases: each(r.Phases, dumpPhase),
 	}
 }
 
-func dumpPhases(list []dump.Phase) []jsonPhase {
-	out := make([]jsonPhase, len(list))
-	for i, p := range list {
-		out[i] = jsonPhase{p.Name, p.Elapsed.Seconds()}
+// each makes a list for JSON out of another: one without anything is [] there.
+func each[T, J any](list []T, of func(T) J) []J {
+	out := make([]J, len(list))
+	for i, item := range list {
+		out[i] = of(item)
 	}
 	return out
 }
+
+func dumpPhase(p dump.Phase) jsonPhase { return jsonPhase{p.Name, p.Elapsed.Seconds()} }
+
+func restorePhase(p restore.Phase) jsonPhase { return jsonPhase{p.Name, p.Elapsed.Seconds()} }
 
 func restoreReport(r *restore.Report) any {
 	if r == nil {
 		return nil
 	}
-	out := jsonRestore{
+	return jsonRestore{
 		Restored: r.Restored, Rows: r.Rows, Bytes: r.Bytes, Seconds: r.Elapsed.Seconds(),
-		Failed:   make([]jsonFailure, len(r.Failed)),
-		Skipped:  skipped(r.Skipped, func(s restore.Skipped) (string, string, string) { return s.Kind, s.Name, s.Reason }),
+		Failed:   each(r.Failed, failureReport),
+		Skipped:  each(r.Skipped, func(s restore.Skipped) jsonSkipped { return jsonSkipped{s.Kind, s.Name, s.Reason} }),
 		Warnings: append([]string{}, r.Warnings...),
-		Phases:   restorePhases(r.Phases),
+		Phases:   each(r.Phases, restorePhase),
 	}
-	for i, e := range r.Failed {
-		out.Failed[i] = failureReport(e)
-	}
-	return out
 }
 
 func failureReport(e *restore.StepError) jsonFailure {
@@ -231,12 +225,11 @@ func failureReport(e *restore.StepError) jsonFailure {
 	return f
 }
 
-func restorePhases(list []restore.Phase) []jsonPhase {
-	out := make([]jsonPhase, len(list))
-	for i, p := range list {
-		out[i] = jsonPhase{p.Name, p.Elapsed.Seconds()}
-	}
-	return out
+// writeJSON writes a result as JSON for --format json.
+func writeJSON(w io.Writer, result any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(result)
 }
 
 // phaseTimes tells where the time went: " (catalog 0.1 s, data 0.2 s)".

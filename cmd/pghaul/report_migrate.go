@@ -84,22 +84,16 @@ func migrateReport(r *migrate.Report) any {
 	}
 	out := jsonMigrate{
 		Run: r.Run, Resumed: r.Resumed, Complete: r.Complete, Source: jsonDatabase(r.Source), Target: jsonDatabase(r.Target),
-		Phases: make([]jsonStage, len(r.Phases)), Roles: append([]migrate.Role{}, r.Roles...),
-		Mapped:  skipped(r.Mapped, decision),
-		Skipped: skipped(r.Skipped, decision),
+		Phases: each(r.Phases, stage), Roles: append([]migrate.Role{}, r.Roles...),
+		Mapped:  each(r.Mapped, decision),
+		Skipped: each(r.Skipped, decision),
 		Tables:  r.Tables, Rows: r.Rows, Bytes: r.Bytes, Objects: r.Objects, Earlier: r.Earlier,
-		Reloaded: append([]string{}, r.Reloaded...), Failed: make([]jsonFailure, len(r.Failed)),
+		Reloaded: append([]string{}, r.Reloaded...), Failed: each(r.Failed, failureReport),
 		Warnings: append([]string{}, r.Warnings...), Retries: r.Retries,
 		Changes:    jsonChanges{Snapshot: momentReport(r.Changes.Snapshot), End: momentReport(r.Changes.End)},
 		Verify:     verifyReport(r.Verify, true),
 		Rollback:   rollbackReport(r.Rollback),
 		CronScript: r.CronScript, Seconds: r.Elapsed.Seconds(),
-	}
-	for i, p := range r.Phases {
-		out.Phases[i] = jsonStage{p.Phase, p.State, p.Steps, p.Elapsed.Seconds()}
-	}
-	for i, e := range r.Failed {
-		out.Failed[i] = failureReport(e)
 	}
 	if r.Changes.Known {
 		out.Changes.Rows = &r.Changes.Rows
@@ -107,7 +101,13 @@ func migrateReport(r *migrate.Report) any {
 	return out
 }
 
-func decision(d migrate.Decision) (kind, name, reason string) { return d.Kind, d.Name, d.Reason }
+func stage(p migrate.PhaseReport) jsonStage {
+	return jsonStage{p.Phase, p.State, p.Steps, p.Elapsed.Seconds()}
+}
+
+func remainReport(r migrate.Remain) jsonRemain { return jsonRemain(r) }
+
+func decision(d migrate.Decision) jsonSkipped { return jsonSkipped{d.Kind, d.Name, d.Reason} }
 
 func momentReport(m migrate.Moment) jsonMoment {
 	if m.Time.IsZero() {
@@ -120,12 +120,8 @@ func rollbackReport(r *migrate.RollbackReport) any {
 	if r == nil {
 		return nil
 	}
-	out := jsonRollback{
+	return jsonRollback{
 		Run: r.Run, Phases: append([]migrate.Phase{}, r.Phases...), Undone: r.Undone, Dropped: r.Dropped, Seconds: r.Elapsed.Seconds(),
-		Remains: make([]jsonRemain, len(r.Remains)),
+		Remains: each(r.Remains, remainReport),
 	}
-	for i, x := range r.Remains {
-		out.Remains[i] = jsonRemain(x)
-	}
-	return out
 }

@@ -342,7 +342,7 @@ func (g *globals) tellRestore(r *restore.Report, err error) {
 	}
 	if g.summaries() {
 		g.printf("restored %s, %s in %s%s", ui.Plural(r.Rows, "row"), ui.Bytes(r.Bytes), ui.Duration(r.Elapsed),
-			phaseTimes(restorePhases(r.Phases)))
+			phaseTimes(each(r.Phases, restorePhase)))
 	}
 	if err == nil && !r.Complete() {
 		all := len(r.Failed) + len(r.Skipped) + r.Restored

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,6 +22,17 @@ import (
 
 // runAsCommand makes the test binary behave as the command itself.
 const runAsCommand = "PGHAUL_TEST_RUN_AS_COMMAND"
+
+// newest is the newest version under test.
+func newest(t *testing.T) int { return slices.Max(pgtest.Versions(t)) }
+
+// command is the command itself, in a process of its own.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), runAsCommand+"=1", "HOME="+t.TempDir())
+	return cmd
+}
 
 func TestMain(m *testing.M) {
 	if os.Getenv(runAsCommand) != "" {
@@ -106,8 +119,7 @@ func TestScripts(t *testing.T) {
 
 // TestStories runs those that need one, on the newest version under test.
 func TestStories(t *testing.T) {
-	majors := pgtest.Versions(t)
-	server := pgtest.Start(t, majors[len(majors)-1])
+	server := pgtest.Start(t, newest(t))
 	testscript.RunT(listener{t}, testscript.Params{
 		Dir: "testdata/story", RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {

@@ -24,8 +24,7 @@ func TestInterruptedDump(t *testing.T) {
 	heard := make(chan os.Signal, 1)
 	signal.Notify(heard, syscall.SIGHUP)
 	t.Cleanup(func() { signal.Stop(heard) })
-	majors := pgtest.Versions(t)
-	s := pgtest.Start(t, majors[len(majors)-1])
+	s := pgtest.Start(t, newest(t))
 	db := s.Database(t)
 	s.Exec(t, db, "CREATE TABLE held (i int)")
 	holder := s.Conn(t, db)
@@ -38,8 +37,7 @@ func TestInterruptedDump(t *testing.T) {
 	start := func(t *testing.T, args ...string) (cmd *exec.Cmd, out *bytes.Buffer, dir string) {
 		t.Helper()
 		dir = filepath.Join(t.TempDir(), "out")
-		cmd = exec.Command(os.Args[0], append([]string{"dump", "-d", s.DSN(db), "-f", dir}, args...)...)
-		cmd.Env = append(os.Environ(), runAsCommand+"=1")
+		cmd = command(t, append([]string{"dump", "-d", s.DSN(db), "-f", dir}, args...)...)
 		out = new(bytes.Buffer)
 		cmd.Stdout, cmd.Stderr = out, out
 		if err := cmd.Start(); err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -214,9 +213,7 @@ func (o *verifyFlags) print(g *globals, r *verify.Report) error {
 		return writeJUnit(g.stdout, r)
 	}
 	if o.format == "json" {
-		e := json.NewEncoder(g.stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(verifyReport(r, o.digests(r)))
+		return writeJSON(g.stdout, verifyReport(r, o.digests(r)))
 	}
 	return writeComparison(g.stdout, r, o.digests(r))
 }

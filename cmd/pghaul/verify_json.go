@@ -124,7 +124,7 @@ func verifyReport(r *verify.Report, digests bool) any {
 		return nil
 	}
 	out := jsonVerify{
-		Equal: r.Equal(), Snapshot: r.Snapshot, Source: jsonEnd(r.Source), Target: jsonEnd(r.Target), Seconds: r.Elapsed.Seconds(),
+		Equal: r.Equal(), Snapshot: r.Snapshot, Source: endReport(r.Source), Target: endReport(r.Target), Seconds: r.Elapsed.Seconds(),
 		Tables: make([]jsonTable, len(r.Tables)), Sequences: make([]jsonSequence, len(r.Sequences)),
 		Differences: make([]jsonDifference, len(r.Differences)), Levels: make([]jsonLevel, len(r.Levels)),
 	}
@@ -153,6 +153,10 @@ func verifyReport(r *verify.Report, digests bool) any {
 		}
 	}
 	return out
+}
+
+func endReport(e verify.End) jsonEnd {
+	return jsonEnd{Database: e.Database, Version: e.Version, Snapshot: e.Snapshot, Taken: e.Taken, LSN: e.LSN, Recorded: e.Recorded}
 }
 
 func rowsReport(d *verify.RowDiff) *jsonRows {
