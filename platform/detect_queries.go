@@ -22,6 +22,9 @@ func (f *Facts) queries(major int, seen *signs, all bool) []query {
 		f.membersQuery(),
 		names(&f.Databases, `SELECT datname::text FROM pg_catalog.pg_database ORDER BY 1`),
 	}
+	if major >= 15 {
+		list = append(list, f.parameterGrantsQuery())
+	}
 	if !all {
 		return append(list, f.parametersQuery(`WHERE name = 'cron.database_name'`))
 	}
@@ -261,6 +264,24 @@ func (f *Facts) parametersQuery(where string) query {
 	}
 }
 
+// parameterGrantsQuery reads what is not the first superuser's from the start.
+func (f *Facts) parameterGrantsQuery() query {
+	return query{
+		sql: `SELECT p.parname, COALESCE(r.rolname, '')::text, a.privilege_type, a.is_grantable
+FROM pg_catalog.pg_parameter_acl p CROSS JOIN LATERAL pg_catalog.aclexplode(p.paracl) a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+WHERE a.grantee = 0 OR NOT r.rolsuper
+ORDER BY p.parname COLLATE "C", r.rolname::text COLLATE "C" NULLS FIRST, a.privilege_type`,
+		row: func(rows pgx.Rows) error {
+			var g ParameterGrant
+			if err := rows.Scan(&g.Parameter, &g.Role, &g.Privilege, &g.Grantable); err != nil {
+				return err
+			}
+			f.ParameterGrants = append(f.ParameterGrants, g)
+			return nil
+		},
+	}
+}
+
 func (f *Facts) collationsQuery(major int) query {
 	locale := "COALESCE(c.collcollate, '')"
 	switch {
@@ -332,6 +353,15 @@ WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_catalog.pg_ts_confi
 UNION ALL
 SELECT 'text search dictionary', s.nspname::text, x.dictname::text FROM pg_catalog.pg_ts_dict x JOIN schema s ON s.oid = x.dictnamespace
 WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_catalog.pg_ts_dict'::pg_catalog.regclass AND m.objid = x.oid)
+UNION ALL
+SELECT 'event trigger', '', x.evtname::text FROM pg_catalog.pg_event_trigger x JOIN pg_catalog.pg_roles r ON r.oid = x.evtowner
+WHERE (NOT r.rolsuper OR pg_catalog.current_setting('is_superuser') = 'on') -- others are the platform's
+  AND NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_catalog.pg_event_trigger'::pg_catalog.regclass AND m.objid = x.oid)
+UNION ALL
+SELECT 'publication', '', x.pubname::text FROM pg_catalog.pg_publication x
+UNION ALL
+SELECT 'server', '', x.srvname::text FROM pg_catalog.pg_foreign_server x
+WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_catalog.pg_foreign_server'::pg_catalog.regclass AND m.objid = x.oid)
 ORDER BY 1, 2, 3`,
 		row: func(rows pgx.Rows) error {
 			var o Object

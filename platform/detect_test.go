@@ -60,7 +60,8 @@ func TestDetectPlain(t *testing.T) {
 		db := s.Database(t)
 		s.Exec(t, db, `CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY, s serial);
 			CREATE FUNCTION public."F x"(a int, b text) RETURNS int LANGUAGE sql AS 'SELECT 1';
-			CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN d AS int; CREATE SCHEMA s2; CREATE TYPE c AS (a int)`)
+			CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN d AS int; CREATE SCHEMA s2; CREATE TYPE c AS (a int);
+			CREATE PUBLICATION p FOR TABLE t; CREATE FOREIGN DATA WRAPPER w; CREATE SERVER far FOREIGN DATA WRAPPER w`)
 		f := facts(t, s, role, db)
 		if f.Platform != Plain || f.Privileged != "" {
 			t.Errorf("platform %q, privileged %q", f.Platform, f.Privileged)
@@ -71,7 +72,9 @@ func TestDetectPlain(t *testing.T) {
 		want := []Object{
 			{"domain", "public", "d"},
 			{"function", "public", `"F x"(integer, text)`},
+			{"publication", "", "p"},
 			{"schema", "", "s2"},
+			{"server", "", "far"},
 			{"table", "public", "t"},
 			{"type", "public", "c"},
 			{"type", "public", "e"},

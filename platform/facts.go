@@ -40,8 +40,12 @@ type Facts struct {
 	Available   []Available          `yaml:"-" json:"-"` // what CREATE EXTENSION would find
 	Parameters  map[string]Parameter `yaml:"-" json:"-"` // pg_settings by name
 	Collations  []Collation          `yaml:"-" json:"-"` // that can be used in this database
-	Databases   []string             `yaml:"-" json:"-"`
-	Tablespaces []string             `yaml:"-" json:"-"`
+	// ParameterGrants are the privileges on the server's parameters that superusers
+	// have given away.
+	ParameterGrants []ParameterGrant `yaml:"-" json:"-"`
+
+	Databases   []string `yaml:"-" json:"-"`
+	Tablespaces []string `yaml:"-" json:"-"`
 	// Wrappers are the foreign-data wrappers the user has USAGE on.
 	Wrappers []string `yaml:"-" json:"-"`
 	// MayCreate says that the user may create schemas in the database.
@@ -50,8 +54,10 @@ type Facts struct {
 	PublicCreate bool `yaml:"-" json:"-"`
 	// Unread tells what could not be read, and why: decisions are made without it.
 	Unread []string `yaml:"-" json:"-"`
-	// Objects are the user's own relations, types, functions and schemas: not
-	// those of extensions, of the system or of the platform.
+	// Objects are the user's own relations, types, functions, collations, operators,
+	// text search configurations and dictionaries, schemas, event triggers,
+	// publications and foreign servers: not those of extensions, of the system or
+	// of the platform.
 	Objects []Object `yaml:"-" json:"-"`
 	// CronJobs are pg_cron's jobs, as far as they can be read.
 	CronJobs []CronJob `yaml:"-" json:"-"`
@@ -138,6 +144,14 @@ type Available struct {
 
 // A Parameter is a row of pg_settings.
 type Parameter struct{ Value, Context string }
+
+// A ParameterGrant is a privilege on one of the server's parameters.
+type ParameterGrant struct {
+	Parameter string `yaml:"parameter" json:"parameter"`
+	Role      string `yaml:"role,omitempty" json:"role,omitempty"` // "" for PUBLIC
+	Privilege string `yaml:"privilege" json:"privilege"`           // "SET" or "ALTER SYSTEM"
+	Grantable bool   `yaml:"grantable,omitempty" json:"grantable,omitempty"`
+}
 
 // A Collation is one a database can use.
 type Collation struct{ Schema, Name, Provider, Locale string }

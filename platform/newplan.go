@@ -76,6 +76,7 @@ func NewPlan(in Input) (*Plan, error) {
 	p.planRoles()
 	p.planMemberships()
 	p.planSettings()
+	p.planParameterGrants()
 	p.planExtensions()
 	for i := range in.Entries {
 		if e := &in.Entries[i]; p.items[e.ID].Verdict != Skip && p.items[e.ID].Verdict != Block {

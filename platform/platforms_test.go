@@ -46,6 +46,10 @@ func TestPlatforms(t *testing.T) {
 				t.Fatal(err)
 			}
 			az.ExecAs(t, "azadmin", "appdb", string(hard))
+			if pair[0] >= 15 {
+				az.Exec(t, "appdb", `GRANT SET ON PARAMETER log_statement TO app_rw; GRANT ALTER SYSTEM ON PARAMETER "my.Opt" TO app_owner WITH GRANT OPTION;
+					GRANT SET ON PARAMETER log_statement TO azure_pg_admin`)
+			}
 			live := open(t, az.UserDSN("azadmin", "appdb"))
 			now := *facts(t, az, "azadmin", "appdb")
 			archived(t, az, live.Entries(), now, *facts(t, ne, "neondb_owner", "neondb"))

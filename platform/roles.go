@@ -3,6 +3,7 @@ package platform
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -28,6 +29,7 @@ func (p *planner) planRoles() {
 	for i := range p.plan.Roles {
 		p.roles[p.in.Source.Roles[i].Name] = &p.plan.Roles[i]
 	}
+	p.checkRoleMap()
 	p.warnAdmins()
 	if n := len(p.in.Target.Roles) + create; p.dst.maxRoles > 0 && n > p.dst.maxRoles {
 		p.note(Block, "the target would have %d roles, and %s allows %d: leave roles out with --no-roles or join them with --role-map", n, p.dst.title, p.dst.maxRoles)
@@ -35,6 +37,19 @@ func (p *planner) planRoles() {
 	if create > 0 && !p.super && !p.in.Target.User.CreateRole {
 		p.note(Block, "%d roles have to be created, and %q may not create roles at the target: connect as a role that may, "+
 			"or create them before, or map them to existing ones with --role-map", create, p.in.Target.User.Name)
+	}
+}
+
+// checkRoleMap blocks names in the role map that no role of the source has: what
+// was mistyped would leave a role under its own name, unseen.
+func (p *planner) checkRoleMap() {
+	if len(p.in.Source.Roles) == 0 {
+		return // nobody knows them
+	}
+	for _, from := range slices.Sorted(maps.Keys(p.in.Rules.Roles)) {
+		if p.roles[from] == nil {
+			p.note(Block, "the role map gives role %q another name, and the source has no such role (case counts): correct the name or take it out", from)
+		}
 	}
 }
 

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/pghaul/pghaul/internal/pgddl"
+	"github.com/pghaul/pghaul/internal/quote"
 )
 
 // planSettings decides about what ALTER DATABASE and ALTER ROLE have stored.
@@ -128,6 +131,34 @@ func (p *planner) refuses(name, value string) string {
 		}
 	}
 	return ""
+}
+
+// planParameterGrants tells which privileges on parameters stay behind: they
+// belong to the server and not to the database, and few may give them.
+func (p *planner) planParameterGrants() {
+	var missing []string
+	for _, g := range p.in.Source.ParameterGrants {
+		if p.src.name != Plain && predefined(g.Role) || p.src.own(g.Role, p.in.Source.Privileged) {
+			continue
+		}
+		to, ok := "", true
+		if g.Role != "" {
+			to, ok = p.plan.MapRole(g.Role)
+		}
+		if !ok || slices.ContainsFunc(p.in.Target.ParameterGrants, func(have ParameterGrant) bool {
+			return have.Parameter == g.Parameter && have.Privilege == g.Privilege && (have.Role == to || have.Role == "") && (have.Grantable || !g.Grantable)
+		}) {
+			continue
+		}
+		grant := pgddl.Grant{
+			Privileges: []pgddl.Privilege{{Name: g.Privilege}}, ObjectKind: "PARAMETER", Object: quote.Qualified(strings.Split(g.Parameter, ".")...),
+			Grantees: []pgddl.Role{{Name: to, Public: to == ""}}, WithGrantOption: g.Grantable,
+		}
+		missing = append(missing, grant.String())
+	}
+	if len(missing) > 0 {
+		p.note(Warn, "privileges on parameters of the server are not carried over; whoever may give them at the target can: %s", strings.Join(missing, "; "))
+	}
 }
 
 // ownsDatabase says that the target's user may do with the database what its

@@ -33,6 +33,7 @@ type storedFacts struct {
 	Memberships   []Membership      `json:"memberships"`
 	Settings      []Setting         `json:"settings"`
 	Extensions    []storedExtension `json:"extensions"`
+	Parameters    []ParameterGrant  `json:"parameter_grants,omitempty"`
 	CronJobs      []CronJob         `json:"cron_jobs,omitempty"`
 	Unread        []string          `json:"unread,omitempty"`
 }
@@ -54,7 +55,7 @@ func Archived(ctx context.Context, conn *pgx.Conn) (facts json.RawMessage, platf
 	s := storedFacts{
 		Version: storedVersion, Platform: f.Platform, ServerVersion: f.Version, Database: f.Database, User: f.User, Privileged: f.Privileged,
 		Locale: f.Locale, Owner: f.Owner, ACL: f.ACL, ConnLimit: f.ConnLimit, Size: f.Size, PublicCreate: f.PublicCreate, Roles: f.Roles, Memberships: f.Memberships,
-		Settings: f.Settings, CronJobs: f.CronJobs, Unread: f.Unread,
+		Settings: f.Settings, Parameters: f.ParameterGrants, CronJobs: f.CronJobs, Unread: f.Unread,
 	}
 	for _, x := range f.Extensions {
 		s.Extensions = append(s.Extensions, storedExtension{x, x.Members})
@@ -82,7 +83,7 @@ func fromStored(m *archive.Manifest) (*Facts, error) {
 		Platform: s.Platform, Version: s.ServerVersion, Database: s.Database, User: s.User, Privileged: s.Privileged, Locale: s.Locale,
 		Owner: s.Owner, ACL: s.ACL, ConnLimit: s.ConnLimit, Size: s.Size, LSN: m.Source.LSN, Time: m.Source.Started, Changes: -1, PublicCreate: s.PublicCreate,
 		Roles: s.Roles, Memberships: s.Memberships, Settings: s.Settings, CronJobs: s.CronJobs, Unread: slices.Clip(s.Unread),
-		Parameters: map[string]Parameter{},
+		ParameterGrants: s.Parameters, Parameters: map[string]Parameter{},
 	}
 	for _, x := range s.Extensions {
 		x.Extension.Members = x.Members

@@ -273,7 +273,7 @@ func (p *planner) objectOf(e *archive.Entry) (Object, bool) {
 		return Object{"relation", schema, name}, true
 	case "FUNCTION", "PROCEDURE", "AGGREGATE":
 		return Object{"function", schema, name}, true
-	case "OPERATOR", "COLLATION", "TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY":
+	case "OPERATOR", "COLLATION", "TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY", "EVENT TRIGGER", "PUBLICATION", "SERVER":
 		return Object{strings.ToLower(e.Kind), schema, name}, true
 	}
 	return Object{}, false
@@ -299,8 +299,8 @@ func listObjects(list []Object) string {
 
 // dropOrder is the order of kinds in which what needs others goes first.
 var dropOrder = []string{
-	"materialized view", "view", "foreign table", "table", "sequence", "operator", "procedure", "aggregate", "function", "domain", "type",
-	"text search configuration", "text search dictionary", "collation", "schema",
+	"event trigger", "publication", "materialized view", "view", "foreign table", "table", "sequence", "operator", "procedure", "aggregate", "function", "domain", "type",
+	"text search configuration", "text search dictionary", "collation", "server", "schema",
 }
 
 // drops names what is dropped: one statement a kind, so that objects of one kind
@@ -330,8 +330,11 @@ func (p *planner) drops(same, others []Object) {
 				}
 			}
 			end := cascade
-			if kind == "schema" {
+			switch {
+			case kind == "schema":
 				end = ""
+			case kind == "server" && !slices.ContainsFunc(others, func(x Object) bool { return x.Kind == "foreign table" }):
+				end = " CASCADE" // takes its user mappings, which are of no use without it
 			}
 			p.plan.Drops = append(p.plan.Drops, Drop{Object: o, SQL: "DROP " + strings.ToUpper(kind) + " IF EXISTS " + name + end + ";\n"})
 		}

@@ -263,10 +263,69 @@ func TestCollisions(t *testing.T) {
 	if len(p.Drops) != 2 || strings.Contains(p.Drops[0].SQL, "CASCADE") || p.Items[0].SQL != "CREATE SCHEMA IF NOT EXISTS app;\n" {
 		t.Errorf("%+v %+v", p.Drops, p.Items[0])
 	}
+	// Of the whole database: a server takes its user mappings along, but no table.
+	in.Entries = append(in.Entries,
+		archive.Entry{ID: 4, Kind: "SERVER", Tag: "far", Owner: "app_owner", Create: "CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw;\n", Drop: "x"},
+		archive.Entry{ID: 5, Kind: "PUBLICATION", Tag: "pub", Owner: "app_owner", Create: "CREATE PUBLICATION pub WITH (publish = 'insert, update, delete, truncate');\n", Drop: "x"},
+		archive.Entry{ID: 6, Kind: "EVENT TRIGGER", Tag: "ev", Owner: "app_owner", Create: "CREATE EVENT TRIGGER ev ON ddl_command_end\n   EXECUTE FUNCTION app.f();\n", Drop: "x"},
+	)
+	in.Target.Objects = []Object{{"event trigger", "", "ev"}, {"publication", "", "pub"}, {"server", "", "far"}, {"table", "app", "stays"}}
+	want = []Drop{
+		{Object{"event trigger", "", "ev"}, "DROP EVENT TRIGGER IF EXISTS ev;\n"},
+		{Object{"publication", "", "pub"}, "DROP PUBLICATION IF EXISTS pub;\n"},
+		{Object{"server", "", "far"}, "DROP SERVER IF EXISTS far CASCADE;\n"},
+	}
+	if d := cmp.Diff(want, mustPlan(t, in).Drops); d != "" {
+		t.Error(d)
+	}
+	in.Target.Objects = append(in.Target.Objects, Object{"foreign table", "app", "stays too"})
+	if p = mustPlan(t, in); len(p.Drops) != 3 || strings.Contains(p.Drops[2].SQL, "CASCADE") {
+		t.Errorf("%+v", p.Drops)
+	}
+	in.Entries = in.Entries[:3]
 	in.Rules.Collision, in.Target.Objects = Ignore, []Object{{"table", "other", "x"}, {"schema", "", "app"}}
 	p = mustPlan(t, in)
 	if len(p.Blocked()) > 0 || p.Items[0].SQL != "CREATE SCHEMA IF NOT EXISTS app;\n" {
 		t.Errorf("%q %+v", p.Blocked(), p.Items[0])
+	}
+}
+
+// What the role map names has to be there, or it was mistyped.
+func TestRoleMapNames(t *testing.T) {
+	t.Parallel()
+	in := azureInput()
+	in.Rules.Roles = map[string]string{"app_rw": "one", "App_RW": "two", "nobody": "three"}
+	blocked := mustPlan(t, in).Blocked()
+	if len(blocked) != 2 || !strings.Contains(blocked[0], `"App_RW"`) || !strings.Contains(blocked[1], `"nobody"`) {
+		t.Errorf("%q", blocked)
+	}
+	in.Source.Roles, in.Source.Memberships = nil, nil // of an archive without any
+	if blocked := mustPlan(t, in).Blocked(); len(blocked) > 0 {
+		t.Errorf("%q", blocked)
+	}
+}
+
+// Privileges on parameters are told, but for those that the target has, those of
+// the platform's roles and those of roles that stay behind.
+func TestParameterGrants(t *testing.T) {
+	t.Parallel()
+	in := azureInput()
+	in.Rules.Roles = map[string]string{"app_rw": "App"}
+	in.Source.ParameterGrants = []ParameterGrant{
+		{Parameter: "log_statement", Role: "app_rw", Privilege: "SET", Grantable: true},
+		{Parameter: "my.opt", Privilege: "ALTER SYSTEM"},
+		{Parameter: "work_mem", Role: "azure_pg_admin", Privilege: "ALTER SYSTEM"},
+		{Parameter: "work_mem", Role: "app_owner", Privilege: "SET"},
+		{Parameter: "work_mem", Role: "azuresu", Privilege: "SET"},
+	}
+	in.Target.ParameterGrants = []ParameterGrant{{Parameter: "work_mem", Privilege: "SET"}, {Parameter: "log_statement", Role: "App", Privilege: "SET"}}
+	want := `can: GRANT SET ON PARAMETER log_statement TO "App" WITH GRANT OPTION; GRANT ALTER SYSTEM ON PARAMETER my.opt TO PUBLIC`
+	if text := notes(mustPlan(t, in), Warn); !strings.HasSuffix(text, want) && !strings.Contains(text, want+"\n") {
+		t.Error(text)
+	}
+	in.Source.ParameterGrants = in.Source.ParameterGrants[2:]
+	if text := notes(mustPlan(t, in), Warn); strings.Contains(text, "PARAMETER") {
+		t.Error(text)
 	}
 }
 
