@@ -362,6 +362,8 @@ SELECT 'publication', '', x.pubname::text FROM pg_catalog.pg_publication x
 UNION ALL
 SELECT 'server', '', x.srvname::text FROM pg_catalog.pg_foreign_server x
 WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_catalog.pg_foreign_server'::pg_catalog.regclass AND m.objid = x.oid)
+UNION ALL
+SELECT 'large object', '', x.oid::text FROM pg_catalog.pg_largeobject_metadata x
 ORDER BY 1, 2, 3`,
 		row: func(rows pgx.Rows) error {
 			var o Object

@@ -56,8 +56,8 @@ type Facts struct {
 	Unread []string `yaml:"-" json:"-"`
 	// Objects are the user's own relations, types, functions, collations, operators,
 	// text search configurations and dictionaries, schemas, event triggers,
-	// publications and foreign servers: not those of extensions, of the system or
-	// of the platform.
+	// publications, foreign servers and large objects: not those of extensions, of
+	// the system or of the platform.
 	Objects []Object `yaml:"-" json:"-"`
 	// CronJobs are pg_cron's jobs, as far as they can be read.
 	CronJobs []CronJob `yaml:"-" json:"-"`

@@ -176,7 +176,11 @@ func (p *planner) planCollisions() {
 		if it.Verdict == Skip {
 			continue
 		}
-		if o, ok := p.objectOf(e); ok {
+		if e.Kind == "BLOB METADATA" { // which lists many
+			for oid := range strings.FieldsSeq(e.Create) {
+				coming[Object{Kind: largeObject, Name: oid}] = it
+			}
+		} else if o, ok := p.objectOf(e); ok {
 			coming[o] = it
 		}
 	}
@@ -273,11 +277,16 @@ func (p *planner) objectOf(e *archive.Entry) (Object, bool) {
 		return Object{"relation", schema, name}, true
 	case "FUNCTION", "PROCEDURE", "AGGREGATE":
 		return Object{"function", schema, name}, true
+	case "BLOB":
+		return Object{Kind: largeObject, Name: name}, true
 	case "OPERATOR", "COLLATION", "TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY", "EVENT TRIGGER", "PUBLICATION", "SERVER":
 		return Object{strings.ToLower(e.Kind), schema, name}, true
 	}
 	return Object{}, false
 }
+
+// largeObject is the kind of large objects, which are named by their OIDs.
+const largeObject = "large object"
 
 func (o Object) String() string {
 	if o.Schema == "" {
@@ -303,10 +312,29 @@ var dropOrder = []string{
 	"text search configuration", "text search dictionary", "collation", "server", "schema",
 }
 
+// unlinks names the large objects that are dropped, many in one statement.
+func (p *planner) unlinks(same []Object) {
+	var oids []string
+	for _, o := range same {
+		if o.Kind == largeObject {
+			oids = append(oids, o.Name)
+		}
+	}
+	const most = 500 // each of them is locked
+	for some := range slices.Chunk(oids, most) {
+		p.plan.Drops = append(p.plan.Drops, Drop{
+			Object: Object{Kind: "large objects", Name: some[0] + " to " + some[len(some)-1]},
+			SQL: "SELECT pg_catalog.count(pg_catalog.lo_unlink(l.oid)) FROM pg_catalog.pg_largeobject_metadata l WHERE l.oid IN (" +
+				strings.Join(some, ", ") + ");\n",
+		})
+	}
+}
+
 // drops names what is dropped: one statement a kind, so that objects of one kind
 // that need each other go together. CASCADE is only used where everything that
 // the target has is named, since otherwise it could take what is not.
 func (p *planner) drops(same, others []Object) {
+	p.unlinks(same)
 	cascade := ""
 	if len(others) == 0 {
 		cascade = " CASCADE"

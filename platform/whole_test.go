@@ -282,6 +282,19 @@ func TestCollisions(t *testing.T) {
 	if p = mustPlan(t, in); len(p.Drops) != 3 || strings.Contains(p.Drops[2].SQL, "CASCADE") {
 		t.Errorf("%+v", p.Drops)
 	}
+	// Large objects are told apart by their numbers, of which an entry lists many.
+	in.Entries = append(in.Entries[:3], archive.Entry{ID: 7, Kind: "BLOB METADATA", Tag: "LARGE OBJECTS 5..7", Create: "5\n7\n"}, archive.Entry{ID: 8, Kind: "BLOB", Tag: "9"})
+	in.Target.Objects = []Object{{"large object", "", "5"}, {"large object", "", "6"}, {"large object", "", "9"}}
+	want = []Drop{{
+		Object{"large objects", "", "5 to 9"}, "SELECT pg_catalog.count(pg_catalog.lo_unlink(l.oid)) FROM pg_catalog.pg_largeobject_metadata l WHERE l.oid IN (5, 9);\n",
+	}}
+	if d := cmp.Diff(want, mustPlan(t, in).Drops); d != "" {
+		t.Error(d)
+	}
+	in.Rules.Collision = Ignore
+	if blocked := strings.Join(mustPlan(t, in).Blocked(), ""); !strings.Contains(blocked, "(large object 5, large object 9)") {
+		t.Error(blocked)
+	}
 	in.Entries = in.Entries[:3]
 	in.Rules.Collision, in.Target.Objects = Ignore, []Object{{"table", "other", "x"}, {"schema", "", "app"}}
 	p = mustPlan(t, in)
