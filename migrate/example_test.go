@@ -19,7 +19,7 @@ func ExampleRun() {
 
 	report, err := migrate.Run(context.Background(), source, target, migrate.Options{
 		Jobs:  4,
-		Rules: platform.Rules{Roles: map[string]string{"shop_owner": "postgres"}},
+		Rules: platform.Rules{LogUnlogged: true},
 		Secrets: func(role, password string) error {
 			return errors.New("nowhere to keep passwords")
 		},
