@@ -92,7 +92,7 @@ func (r *run) plan() (jobs []job, tables []*table) {
 	}
 	var total int64
 	for _, d := range r.withRows() {
-		t := &table{data: d, bytes: r.size[d.Table.ID.OID].total}
+		t := &table{data: d, bytes: r.size[d.Table.ID.OID].Bytes}
 		tables = append(tables, t)
 		total += t.bytes
 		ranges := r.ranges(d)

@@ -30,7 +30,7 @@ type Live struct {
 	header   archive.Header
 	manifest archive.Manifest
 	toc      []archive.Entry
-	size     map[uint32]size // of the tables whose rows are wanted, by OID
+	size     map[uint32]catalog.Size // of the tables whose rows are wanted, by OID
 	pool     *pool
 	ahead    readAhead
 

@@ -42,7 +42,7 @@ func (l *Live) Parts(e *archive.Entry) ([]archive.Part, error) {
 	}
 	parts := make([]archive.Part, len(l.ranges(d)))
 	for i := range parts {
-		parts[i] = archive.Part{Number: i, Rows: -1, Bytes: l.size[d.Table.ID.OID].total / int64(len(parts))}
+		parts[i] = archive.Part{Number: i, Rows: -1, Bytes: l.size[d.Table.ID.OID].Bytes / int64(len(parts))}
 	}
 	return parts, nil
 }
