@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -38,7 +40,12 @@ type end struct {
 	database     string
 	views        bool // compare the contents of materialized views, too
 	snapshot     *pg.Snapshot
-	first        *pgx.Conn // read the catalog; serves the first worker from then on
+	// roundTrip is how far the server is.
+	roundTrip time.Duration
+
+	mu      sync.Mutex
+	idle    []*pgx.Conn // connections that see the snapshot, for whoever needs one
+	retries atomic.Int64
 
 	tables, sequences map[key]*item
 	objects           []uint32        // large objects, sorted
@@ -49,6 +56,7 @@ type end struct {
 type item struct {
 	data     *catalog.TableData // of a database; nil if it cannot be read
 	recorded *recorded          // of a recording; nil for a sequence and if it cannot be read
+	size     catalog.Size       // of a database's table, once rows are to be compared
 	view     bool               // a materialized view, not a table
 	position *SequenceValue     // of a sequence; nil if it cannot be read
 	reason   string             // why it cannot be read
@@ -116,7 +124,20 @@ func (e *end) open(ctx context.Context, opts catalog.Options, define bool) error
 	}
 	e.encoding = leader.PgConn().ParameterStatus("server_encoding")
 	set := "SET client_encoding = " + quote.Literal(e.sessionEncoding())
-	if _, err = leader.PgConn().Exec(ctx, set).ReadAll(); err == nil {
+	// A busy machine is slow to answer at times: the best of a few tries counts.
+	for try := range 3 {
+		asked := time.Now()
+		if _, err = leader.PgConn().Exec(ctx, set).ReadAll(); err != nil {
+			break
+		}
+		if took := time.Since(asked); try == 0 || took < e.roundTrip {
+			e.roundTrip = took
+		}
+		if e.roundTrip < far {
+			break
+		}
+	}
+	if err == nil {
 		e.snapshot, err = pg.Export(ctx, leader, "")
 	}
 	if err != nil {
@@ -128,8 +149,8 @@ func (e *end) open(ctx context.Context, opts catalog.Options, define bool) error
 	for try := 1; pg.Code(err) == "53200" && try < patience; try++ {
 		// The other end's locks may have filled the lock table of a server that
 		// both share. They are given up where they do not fit.
-		if err := e.pause(ctx); err != nil {
-			return err
+		if err := sleep(ctx, patienceWait); err != nil {
+			return fmt.Errorf("%s: %w", e.name, err)
 		}
 		db, err = e.load(ctx, opts)
 	}
@@ -144,44 +165,27 @@ func (e *end) open(ctx context.Context, opts catalog.Options, define bool) error
 	return nil
 }
 
-// load reads the catalog over a connection of its own, which stays open for the
-// first worker.
-func (e *end) load(ctx context.Context, opts catalog.Options) (*catalog.Database, error) {
-	if e.first != nil {
-		pg.Close(e.first)
-		e.first = nil
-	}
-	conn, err := e.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	e.first = conn
-	db, err := catalog.Load(ctx, conn, opts)
-	if err != nil {
-		return nil, fmt.Errorf("%s: read catalog: %w", e.name, err)
-	}
-	// The locks on the system catalogs go: a small lock table has a use for them.
-	if _, err := conn.PgConn().Exec(ctx, "ROLLBACK TO SAVEPOINT "+savepoint).ReadAll(); err != nil {
-		return nil, fmt.Errorf("%s: read catalog: %w", e.name, err)
-	}
-	return db, nil
+// load reads the catalog. The connection stays open for the first worker.
+func (e *end) load(ctx context.Context, opts catalog.Options) (db *catalog.Database, err error) {
+	err = e.with(ctx, func(conn *pgx.Conn) (err error) {
+		if db, err = catalog.Load(ctx, conn, opts); err == nil {
+			// The locks on the system catalogs go: a small lock table has a use for them.
+			_, err = conn.PgConn().Exec(ctx, undo).ReadAll()
+		}
+		if err != nil {
+			return fmt.Errorf("%s: read catalog: %w", e.name, err)
+		}
+		return nil
+	})
+	return db, err
 }
 
 // patience is how often a catalog is read for which the server has no locks
-// left at the moment.
-const patience = 30
-
-// pause waits a moment, or until ctx ends.
-func (e *end) pause(ctx context.Context) error {
-	t := time.NewTimer(300 * time.Millisecond)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
+// left at the moment, and patienceWait how long to wait each time.
+const (
+	patience     = 30
+	patienceWait = 300 * time.Millisecond
+)
 
 func (e *end) session(encoding string) pg.Options {
 	return pg.Options{Application: "pghaul verify", Encoding: encoding}
@@ -198,31 +202,6 @@ func (e *end) setMonetary(ctx context.Context, c *pgconn.PgConn) error {
 		return nil
 	}
 	return err
-}
-
-// savepoint is set in a worker's transaction before anything is read. Going
-// back to it releases a table's lock, which would otherwise pile up in the
-// server's lock table, and heals the transaction after an error.
-const savepoint = "pghaul_table"
-
-// connect opens a worker's connection, which sees the snapshot.
-func (e *end) connect(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := pg.Connect(ctx, e.cfg, pg.ReadData, e.session(e.sessionEncoding()))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", e.name, err)
-	}
-	err = e.setMonetary(ctx, conn.PgConn())
-	if err == nil {
-		err = e.snapshot.Join(ctx, conn.PgConn())
-	}
-	if err == nil {
-		_, err = conn.PgConn().Exec(ctx, "SAVEPOINT "+savepoint).ReadAll()
-	}
-	if err != nil {
-		pg.Close(conn)
-		return nil, fmt.Errorf("%s: %w", e.name, err)
-	}
-	return conn, nil
 }
 
 // lockBatch is how many tables one LOCK statement names.
@@ -354,7 +333,7 @@ func (e *end) beat(ctx context.Context) error {
 
 // describe tells what was looked at and when.
 func (e *end) describe() End {
-	d := End{Database: e.database, Version: int(e.version)}
+	d := End{Database: e.database, Version: int(e.version), RoundTrip: e.roundTrip}
 	if e.rec != nil {
 		d.Recorded, d.Snapshot, d.Taken, d.LSN = true, e.rec.source.Snapshot, e.rec.source.Started, e.rec.source.LSN
 	} else {
@@ -364,8 +343,8 @@ func (e *end) describe() End {
 }
 
 func (e *end) close() {
-	if e.first != nil {
-		pg.Close(e.first)
+	for _, conn := range e.idle {
+		pg.Close(conn)
 	}
 	if e.snapshot != nil {
 		e.snapshot.Close()

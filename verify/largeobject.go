@@ -111,37 +111,46 @@ func (e *end) contents(ctx context.Context, task *progress.Task) (map[uint32]con
 	if len(e.objects) == 0 {
 		return out, nil
 	}
-	conn, err := e.connect(ctx)
-	if err != nil {
-		return nil, err
+	err := e.with(ctx, func(conn *pgx.Conn) error {
+		// What was read over a connection that was lost need not be read again.
+		left := slices.DeleteFunc(slices.Clone(e.objects), func(oid uint32) bool { _, done := out[oid]; return done })
+		for batch := range slices.Chunk(left, loBatch) {
+			if err := e.readBatch(ctx, conn, batch, out, task); err != nil {
+				return fmt.Errorf("%s: read large objects: %w", e.name, err)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// readBatch reads large objects; which of them may not be read it finds out one
+// by one.
+func (e *end) readBatch(ctx context.Context, conn *pgx.Conn, batch []uint32, out map[uint32]content, task *progress.Task) error {
+	err := e.readObjects(ctx, conn, batch, out, task)
+	if pg.Code(err) == "" || conn.IsClosed() {
+		return err
 	}
-	defer pg.Close(conn)
-	for batch := range slices.Chunk(e.objects, loBatch) {
-		err := e.readObjects(ctx, conn, batch, out, task)
-		if pg.Code(err) != "" { // one of them may not be read: find out which
-			for _, oid := range batch {
-				if _, done := out[oid]; done {
-					continue
-				}
-				if _, err := conn.PgConn().Exec(ctx, "ROLLBACK TO SAVEPOINT "+savepoint).ReadAll(); err != nil {
-					return nil, fmt.Errorf("%s: %w", e.name, err)
-				}
-				if err = e.readObjects(ctx, conn, []uint32{oid}, out, task); pg.Code(err) != "" {
-					out[oid], err = content{reason: explain(err)}, nil
-				}
-				if err != nil {
-					break
-				}
-			}
-			if err == nil || pg.Code(err) != "" {
-				_, err = conn.PgConn().Exec(ctx, "ROLLBACK TO SAVEPOINT "+savepoint).ReadAll()
-			}
+	heal := func() error {
+		_, err := conn.PgConn().Exec(ctx, undo).ReadAll()
+		return err
+	}
+	for _, oid := range batch {
+		if _, done := out[oid]; done {
+			continue
+		}
+		if err := heal(); err != nil {
+			return err
+		}
+		err := e.readObjects(ctx, conn, []uint32{oid}, out, task)
+		if pg.Code(err) != "" && !conn.IsClosed() {
+			out[oid], err = content{reason: explain(err)}, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: read large objects: %w", e.name, err)
+			return err
 		}
 	}
-	return out, nil
+	return heal()
 }
 
 // readObjects reads large objects: the beginning of all in one query, then what

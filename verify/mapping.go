@@ -6,7 +6,8 @@ import (
 	"reflect"
 	"strings"
 
-	"github.com/pghaul/pghaul/internal/pg"
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pghaul/pghaul/platform"
 )
 
@@ -139,15 +140,12 @@ func (c *comparison) plainly() bool {
 }
 
 // facts detects what an end is.
-func (e *end) facts(ctx context.Context, name platform.Name) (*platform.Facts, error) {
-	conn, err := e.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer pg.Close(conn)
-	f, err := platform.DetectAs(ctx, conn, name)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", e.name, err)
-	}
-	return f, nil
+func (e *end) facts(ctx context.Context, name platform.Name) (f *platform.Facts, err error) {
+	err = e.with(ctx, func(conn *pgx.Conn) (err error) {
+		if f, err = platform.DetectAs(ctx, conn, name); err != nil {
+			return fmt.Errorf("%s: %w", e.name, err)
+		}
+		return nil
+	})
+	return f, err
 }

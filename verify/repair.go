@@ -68,8 +68,8 @@ func (d *drill) repair(ctx context.Context) error {
 		w.printf("-- There are more differences than these: compare again after the repair.\n")
 	}
 	table := d.target()
-	done := map[uint64]bool{}
-	err := d.each(ctx, 1, func(row []byte) {
+	done := map[uint64]bool{} // also makes sure that no statement comes twice if a connection is lost
+	err := d.each(ctx, 1, func() {}, func(row []byte) {
 		k := d.keyHash(row)
 		if a := d.actions[k]; a.remove > 0 && !done[k] {
 			done[k] = true
@@ -80,7 +80,7 @@ func (d *drill) repair(ctx context.Context) error {
 		return err
 	}
 	clear(done)
-	err = d.each(ctx, 0, func(row []byte) {
+	err = d.each(ctx, 0, func() {}, func(row []byte) {
 		k := d.keyHash(row)
 		a := d.actions[k]
 		if a == (action{}) || done[k] {

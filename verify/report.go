@@ -24,8 +24,14 @@ type Report struct {
 	} `json:"large_objects"`
 	// Differences are what differs on levels other than those of tables and
 	// sequences, sorted by level, kind, schema and name.
-	Differences []Difference  `json:"differences"`
-	Elapsed     time.Duration `json:"elapsed_ns"`
+	Differences []Difference `json:"differences"`
+	// Engine is what digested tables that either engine would do for; "" if rows
+	// were not digested. EngineReason says why.
+	Engine       Engine `json:"engine,omitempty"`
+	EngineReason string `json:"engine_reason,omitempty"`
+	// Retries counts the connections that were lost and replaced.
+	Retries int           `json:"retries,omitempty"`
+	Elapsed time.Duration `json:"elapsed_ns"`
 }
 
 // A Summary counts the objects compared on one level.
@@ -87,6 +93,8 @@ type End struct {
 	// Recorded says that the rows' digests were recorded then and that nothing,
 	// or an archive, was read now.
 	Recorded bool `json:"recorded,omitempty"`
+	// RoundTrip is how long the server took to answer nothing; 0 for a recording.
+	RoundTrip time.Duration `json:"round_trip_ns,omitempty"`
 }
 
 // A Table is the comparison of one table.
@@ -109,6 +117,13 @@ type Table struct {
 	// Expected says why a difference has to be; "" for one that has not.
 	Expected string `json:"expected,omitempty"`
 	Equal    bool   `json:"equal"`
+	// Engine is what the digests were computed by, of which those of EnginePush
+	// are not the ones in archives; "" if the rows were only counted. EngineReason
+	// says why it is not the report's; "" if it is.
+	Engine       Engine `json:"engine,omitempty"`
+	EngineReason string `json:"engine_reason,omitempty"`
+	// Elapsed is how long connections worked on the table, all together.
+	Elapsed time.Duration `json:"elapsed_ns"`
 }
 
 // A Sequence is the comparison of one sequence's position. Positions are not

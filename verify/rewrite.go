@@ -133,11 +133,11 @@ func (c *comparison) rewriters(p *pair, i int) []rewriter {
 			return
 		}
 		if out == nil {
-			out = make([]rewriter, len(p.columns))
+			out = make([]rewriter, len(p.columns)+len(p.stored))
 		}
 		out[n] = f
 	}
-	for n, name := range p.columns {
+	for n, name := range p.all() {
 		typeName := d.Table.ColumnType(name)
 		if e.version.AtLeast(12) && !other.version.AtLeast(12) {
 			set(n, floatRewriter(typeName))

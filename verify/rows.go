@@ -40,24 +40,55 @@ func (s *splitter) Write(p []byte) (int, error) {
 // A meter hashes rows and counts them. The task is told now and then: told
 // about each row it would cost as much as the hash.
 type meter struct {
-	hash                       copyproto.Hasher
-	rewrite                    *splitter // before the hash; nil hashes rows as they come
+	hash                       copyproto.Hasher // of the columns that are compared
+	whole                      copyproto.Hasher // of all columns, if some are compared by themselves
+	rows                       *splitter        // before the hashes; nil hashes rows as they come
 	task                       *progress.Task
 	bytes, toldRows, toldBytes int64
 }
 
-// newMeter returns a meter of rows that need the rewriters given.
-func newMeter(task *progress.Task, columns []rewriter) *meter {
+// newMeter returns a meter of rows that need the rewriters given. If rows have
+// more columns than are compared, prefix is how many are; it is -1 otherwise.
+func newMeter(task *progress.Task, columns []rewriter, prefix int) *meter {
 	m := &meter{task: task}
-	if columns != nil {
-		r := &rewriting{columns: columns}
-		r.do = func(row []byte) {
-			r.out = append(row, '\n')
-			_, _ = m.hash.Write(r.out)
+	var do func(row []byte)
+	if prefix >= 0 {
+		do = func(row []byte) {
+			_, _ = m.whole.Write(row)
+			_, _ = m.whole.Write(newline)
+			_, _ = m.hash.Write(firstFields(row, prefix))
+			_, _ = m.hash.Write(newline)
 		}
-		m.rewrite = &splitter{do: r.row}
+	}
+	if columns != nil {
+		r := &rewriting{columns: columns, do: do}
+		if do == nil {
+			r.do = func(row []byte) {
+				r.out = append(row, '\n')
+				_, _ = m.hash.Write(r.out)
+			}
+		}
+		do = r.row
+	}
+	if do != nil {
+		m.rows = &splitter{do: do}
 	}
 	return m
+}
+
+var newline = []byte{'\n'}
+
+// firstFields are the first n fields of a row.
+func firstFields(row []byte, n int) []byte {
+	end := 0
+	for range n {
+		i := bytes.IndexByte(row[end:], '\t')
+		if i < 0 {
+			return row
+		}
+		end += i + 1
+	}
+	return row[:max(end-1, 0)]
 }
 
 // Write implements io.Writer.
@@ -65,8 +96,8 @@ func (m *meter) Write(p []byte) (int, error) {
 	m.bytes += int64(len(p))
 	var err error
 	n := len(p)
-	if m.rewrite != nil {
-		_, err = m.rewrite.Write(p)
+	if m.rows != nil {
+		_, err = m.rows.Write(p)
 	} else {
 		_, err = m.hash.Write(p)
 	}
@@ -78,7 +109,7 @@ func (m *meter) Write(p []byte) (int, error) {
 
 // partial reports whether the rows so far end inside one.
 func (m *meter) partial() bool {
-	return m.hash.Partial() || m.rewrite != nil && len(m.rewrite.part) > 0
+	return m.hash.Partial() || m.rows != nil && len(m.rows.part) > 0
 }
 
 func (m *meter) tell() {
@@ -90,10 +121,10 @@ func (m *meter) tell() {
 // reset takes back what was counted.
 func (m *meter) reset() {
 	m.task.Add(-m.toldRows, -m.toldBytes)
-	if m.rewrite != nil {
-		m.rewrite.part = m.rewrite.part[:0]
+	if m.rows != nil {
+		m.rows.part = m.rows.part[:0]
 	}
-	m.hash, m.bytes, m.toldRows, m.toldBytes = copyproto.Hasher{}, 0, 0, 0
+	m.hash, m.whole, m.bytes, m.toldRows, m.toldBytes = copyproto.Hasher{}, copyproto.Hasher{}, 0, 0, 0
 }
 
 // A projection passes on some columns of rows.

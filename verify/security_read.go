@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/pghaul/pghaul/internal/pg"
 )
 
 // A grant is one privilege of one grantee.
@@ -94,18 +92,17 @@ WHERE l.objtype NOT IN ('role', 'database', 'tablespace')`
 
 // readAuthority reads everything about security but roles and memberships.
 func (e *end) readAuthority(ctx context.Context) (*authority, error) {
-	conn, err := e.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer pg.Close(conn)
-	a := &authority{objects: map[entryKey]*guarded{}, roles: map[string]bool{}}
-	for _, read := range []func(context.Context, *pgx.Conn) error{a.readObjects, a.readDefaults, a.readPolicies, a.readLabels} {
-		if err := read(ctx, conn); err != nil {
-			return nil, fmt.Errorf("%s: %w", e.name, err)
+	var a *authority
+	err := e.with(ctx, func(conn *pgx.Conn) error {
+		a = &authority{objects: map[entryKey]*guarded{}, roles: map[string]bool{}}
+		for _, read := range []func(context.Context, *pgx.Conn) error{a.readObjects, a.readDefaults, a.readPolicies, a.readLabels} {
+			if err := read(ctx, conn); err != nil {
+				return fmt.Errorf("%s: %w", e.name, err)
+			}
 		}
-	}
-	return a, nil
+		return nil
+	})
+	return a, err
 }
 
 func (a *authority) use(roles ...string) {

@@ -38,27 +38,25 @@ func (e *end) indexes(ctx context.Context) (map[key]index, error) {
 	})
 }
 
-// query runs a query of the catalog under the snapshot.
+// query runs a query of the catalog under the snapshot. scan may see rows again
+// from the first, if the connection is lost.
 func (e *end) query(ctx context.Context, what, sql string, scan func(pgx.Rows) error) error {
-	conn, err := e.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer pg.Close(conn)
-	rows, err := conn.Query(ctx, sql)
-	if err != nil {
-		return fmt.Errorf("%s: read %s: %w", e.name, what, err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
+	return e.with(ctx, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, sql)
+		if err == nil {
+			defer rows.Close()
+			for err == nil && rows.Next() {
+				err = scan(rows)
+			}
+		}
+		if err == nil {
+			err = rows.Err()
+		}
+		if err != nil {
 			return fmt.Errorf("%s: read %s: %w", e.name, what, err)
 		}
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("%s: read %s: %w", e.name, what, err)
-	}
-	return nil
+		return nil
+	})
 }
 
 // both reads the same of both ends at once.

@@ -50,6 +50,12 @@ type Options struct {
 	// Jobs is how many connections a side read at once; 0 means 2. One more a
 	// side holds the snapshot.
 	Jobs int
+	// Engine is what digests the rows; "" means EngineAuto.
+	Engine Engine
+	// PartSize is the least size that is worth a part of its own when several
+	// connections read one table, in bytes; 0 means 64 MiB. Servers before 14
+	// cannot read parts.
+	PartSize int64
 	// Select says which tables and sequences to compare; zero means all. What a
 	// pattern names must be in the source; it may be missing in the target. A
 	// pattern without a schema means what each end's search path shows.
@@ -158,6 +164,7 @@ func run(ctx context.Context, source, target *end, opts Options) (*Report, error
 	if err := c.beating(ctx, c.compare); err != nil {
 		return nil, err
 	}
+	c.report.Retries = int(source.retries.Load() + target.retries.Load())
 	c.report.Elapsed = time.Since(began)
 	return c.report, nil
 }
