@@ -47,7 +47,7 @@ func skipExamples() error {
 // script in it, and returns its URL and what removes it.
 func Example(script string) (url string, remove func(), err error) {
 	ctx := context.Background()
-	s, err := start(ctx, exampleMajor())
+	s, err := start(ctx, kind{major: exampleMajor()})
 	if err != nil {
 		return "", nil, err
 	}

@@ -44,7 +44,13 @@ var supported = []int{13, 14, 15, 16, 17, 18}
 var shared struct {
 	mu      sync.Mutex
 	fleet   *pgserver.Fleet
-	servers map[int]*once
+	servers map[kind]*once
+}
+
+// A kind of shared server.
+type kind struct {
+	major   int
+	logical bool
 }
 
 type once struct {
@@ -95,7 +101,7 @@ func fleet() (*pgserver.Fleet, error) {
 		if err != nil {
 			return nil, err
 		}
-		shared.fleet, shared.servers = f, map[int]*once{}
+		shared.fleet, shared.servers = f, map[kind]*once{}
 	}
 	return shared.fleet, nil
 }
@@ -157,24 +163,45 @@ func each(t *testing.T, majors []int, test func(t *testing.T, s *Server)) {
 // identifier, change settings, or make roles whose names others could use.
 func Start(tb testing.TB, major int) *Server {
 	tb.Helper()
-	s, err := start(tb.Context(), major)
+	s, err := start(tb.Context(), kind{major: major})
 	require(tb, err)
 	return &Server{s}
 }
 
-func start(ctx context.Context, major int) (*pgserver.Server, error) {
+// Logical returns the shared server of a major that has wal_level = logical, with
+// room for 30 replication slots and for prepared transactions.
+func Logical(tb testing.TB, major int) *Server {
+	tb.Helper()
+	s, err := start(tb.Context(), kind{major: major, logical: true})
+	require(tb, err)
+	return &Server{s}
+}
+
+// LogicalSettings are those that make a server a source of logical replication.
+func LogicalSettings() map[string]string {
+	return map[string]string{
+		"wal_level": "logical", "max_replication_slots": "30", "max_wal_senders": "30", "max_worker_processes": "30",
+		"max_prepared_transactions": "20",
+	}
+}
+
+func start(ctx context.Context, k kind) (*pgserver.Server, error) {
 	f, err := fleet()
 	if err != nil {
 		return nil, err
 	}
 	shared.mu.Lock()
-	o := shared.servers[major]
+	o := shared.servers[k]
 	if o == nil {
 		o = &once{}
-		shared.servers[major] = o
+		shared.servers[k] = o
 	}
 	shared.mu.Unlock()
-	o.Do(func() { o.server, o.err = f.Start(ctx, major, Options{Template: true}) })
+	opts := Options{Template: true}
+	if k.logical {
+		opts.Settings = LogicalSettings()
+	}
+	o.Do(func() { o.server, o.err = f.Start(ctx, k.major, opts) })
 	return o.server, o.err
 }
 
