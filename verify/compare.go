@@ -39,7 +39,7 @@ func (c *comparison) open(ctx context.Context) error {
 		if i == 1 {
 			opts.AllowNoMatch, opts.Select.StrictNames = true, false
 		}
-		g.Go(func() error { return e.open(ctx, opts, define) })
+		g.Go(func() error { return e.open(ctx, opts, define, c.opts.Journal != nil) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -48,7 +48,7 @@ func (c *comparison) open(ctx context.Context) error {
 	if c.ends[0].rec != nil {
 		c.encoding = recordedEncoding(c.ends[0].encoding)
 	}
-	return nil
+	return c.beginJournal()
 }
 
 func (c *comparison) close() {

@@ -40,6 +40,10 @@ type end struct {
 	database     string
 	views        bool // compare the contents of materialized views, too
 	snapshot     *pg.Snapshot
+	// marks are what the counters of tables say, by OID, and oid is the database's;
+	// only where there is a journal.
+	marks map[string]string
+	oid   string
 	// roundTrip is how far the server is.
 	roundTrip time.Duration
 
@@ -111,8 +115,8 @@ func (e *end) sessionEncoding() string {
 }
 
 // open takes the snapshot, locks what is selected and lists it, with the
-// definitions if define says so.
-func (e *end) open(ctx context.Context, opts catalog.Options, define bool) error {
+// definitions if define and the counters of tables if marks say so.
+func (e *end) open(ctx context.Context, opts catalog.Options, define, marks bool) error {
 	if e.rec != nil {
 		return e.rec.list(e)
 	}
@@ -136,6 +140,9 @@ func (e *end) open(ctx context.Context, opts catalog.Options, define bool) error
 		if e.roundTrip < far {
 			break
 		}
+	}
+	if err == nil && marks {
+		err = e.readMarks(ctx, leader)
 	}
 	if err == nil {
 		e.snapshot, err = pg.Export(ctx, leader, "")

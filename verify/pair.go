@@ -44,9 +44,11 @@ type pair struct {
 type unit struct {
 	key
 	pairs        []*pair
-	engine       Engine // "" for rows that are only counted
-	engineReason string // where it is not the run's
+	engine       Engine    // "" for rows that are only counted
+	engineReason string    // where it is not the run's
+	earlier      time.Time // when an earlier run has found it equal; zero if none has
 	mu           sync.Mutex
+	left         int           // pairs that are still to be read
 	elapsed      time.Duration // of all connections together
 }
 

@@ -40,6 +40,7 @@ func (c *comparison) readAll(ctx context.Context, units []*unit) error {
 	var bytes int64
 	tables := 0
 	for _, u := range units {
+		u.left = len(u.pairs)
 		for _, p := range u.pairs {
 			p.begin()
 			tables++
@@ -54,7 +55,7 @@ func (c *comparison) readAll(ctx context.Context, units []*unit) error {
 		for _, p := range u.pairs {
 			if p.left == 0 {
 				p.start(c)
-				p.end(nil)
+				c.end(p, nil)
 			}
 		}
 	}
@@ -172,11 +173,18 @@ func (p *pair) done(c *comparison, end int, sum, whole copyproto.Digest, began t
 			p.problems = append(p.problems, "the values of stored generated columns differ: "+quote.Idents(p.stored))
 		}
 	}
-	p.end(errors.Join(p.refused[:]...))
+	c.end(p, errors.Join(p.refused[:]...))
 }
 
-// end tells that a table has been read.
-func (p *pair) end(err error) { p.task.Done(err) }
+// end tells that a table has been read, and notes a unit that is equal.
+func (c *comparison) end(p *pair, err error) {
+	p.unit.mu.Lock()
+	if p.unit.left--; p.unit.left == 0 {
+		c.note(p.unit)
+	}
+	p.unit.mu.Unlock()
+	p.task.Done(err)
+}
 
 // took adds up how long connections have worked on a unit.
 func (u *unit) took(d time.Duration) {

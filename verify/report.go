@@ -122,6 +122,10 @@ type Table struct {
 	// says why it is not the report's; "" if it is.
 	Engine       Engine `json:"engine,omitempty"`
 	EngineReason string `json:"engine_reason,omitempty"`
+	// Earlier says that an earlier run had found the table equal, under a snapshot
+	// of that time, and that nobody seems to have written to it since: it was not
+	// read again. nil for a table that was.
+	Earlier *time.Time `json:"earlier,omitempty"`
 	// Elapsed is how long connections worked on the table, all together.
 	Elapsed time.Duration `json:"elapsed_ns"`
 }

@@ -23,15 +23,17 @@ func (c *comparison) rows(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	c.report.Engine, c.report.EngineReason = c.engine, c.engineReason
+	var todo []*unit
 	for _, u := range c.units {
-		c.choose(u)
+		if c.choose(u); !c.recall(u) {
+			todo = append(todo, u)
+		}
 	}
-	if err := c.readAll(ctx, c.units); err != nil {
+	if err := c.readAll(ctx, todo); err != nil {
 		return 0, err
 	}
 	// Rows that servers digest differently are read, to be sure that they differ.
-	again := slices.Clone(c.units)
-	again = slices.DeleteFunc(again, func(u *unit) bool { return u.engine != EnginePush || u.equal() || !u.comparable() })
+	again := slices.DeleteFunc(todo, func(u *unit) bool { return u.engine != EnginePush || u.equal() || !u.comparable() })
 	for _, u := range again {
 		u.stream(cmp.Or(u.refused(), "the digests that the servers have computed differ"))
 	}
@@ -124,12 +126,22 @@ func (u *unit) refused() string {
 	return ""
 }
 
-// table is the line of the report about a unit.
-func (c *comparison) table(u *unit) Table {
-	t := Table{Schema: u.schema, Name: u.name, Source: u.sum(0), Target: u.sum(1), Engine: u.engine, EngineReason: u.engineReason, Elapsed: u.elapsed}
+// problem is what else is wrong with a unit.
+func (u *unit) problem() string {
 	var problems []string
 	for _, p := range u.pairs {
 		problems = append(problems, p.problems...)
+	}
+	return strings.Join(problems, "; ")
+}
+
+// table is the line of the report about a unit.
+func (c *comparison) table(u *unit) Table {
+	t := Table{Schema: u.schema, Name: u.name, Source: u.sum(0), Target: u.sum(1), Engine: u.engine, EngineReason: u.engineReason, Elapsed: u.elapsed}
+	if !u.earlier.IsZero() {
+		t.Earlier = &u.earlier
+	}
+	for _, p := range u.pairs {
 		if c.has(LevelDigest) {
 			t.CountOnly = cmp.Or(t.CountOnly, p.countOnly)
 		}
@@ -140,7 +152,7 @@ func (c *comparison) table(u *unit) Table {
 	if t.CountOnly != "" {
 		t.Engine, t.EngineReason = "", ""
 	}
-	t.Problem = strings.Join(problems, "; ")
+	t.Problem = u.problem()
 	t.Equal = t.Problem == "" && u.equal()
 	if t.Equal {
 		t.Expected = ""

@@ -56,6 +56,10 @@ type Options struct {
 	// connections read one table, in bytes; 0 means 64 MiB. Servers before 14
 	// cannot read parts.
 	PartSize int64
+	// Journal knows tables that an earlier run has found equal, which are not read
+	// again unless somebody has written to them since, and hears of those that are
+	// equal now. It is for comparing two databases; nil notes nothing.
+	Journal *Journal
 	// Select says which tables and sequences to compare; zero means all. What a
 	// pattern names must be in the source; it may be missing in the target. A
 	// pattern without a schema means what each end's search path shows.
