@@ -96,35 +96,11 @@ func (s *stored) Columns(e *archive.Entry) ([]string, error) {
 	if list, ok := s.columns[e.ID]; ok {
 		return list, nil
 	}
-	list, err := copyColumns(e.Copy)
+	list, err := pgddl.CopyColumns(e.Copy)
 	if err != nil {
 		return nil, fmt.Errorf("columns of %s.%s: %w", e.Namespace, e.Tag, err)
 	}
 	return list, nil
-}
-
-// copyColumns reads the columns of "COPY schema.table (a, b) FROM stdin;".
-func copyColumns(sql string) (columns []string, err error) {
-	tokens, err := pgddl.Tokens(sql)
-	if err != nil {
-		return nil, err
-	}
-	open := slices.IndexFunc(tokens, func(t pgddl.Token) bool { return t.Kind == pgddl.Punct && t.Value == "(" })
-	if open < 0 {
-		return nil, nil // a table without columns
-	}
-	for _, t := range tokens[open+1:] {
-		switch {
-		case t.Kind == pgddl.Word || t.Kind == pgddl.Quoted:
-			columns = append(columns, t.Value)
-		case t.Kind == pgddl.Punct && t.Value == ",":
-		case t.Kind == pgddl.Punct && t.Value == ")":
-			return columns, nil
-		default:
-			return nil, fmt.Errorf("unknown form of COPY: %.100q", sql)
-		}
-	}
-	return nil, fmt.Errorf("unknown form of COPY: %.100q", sql)
 }
 
 // watch implements moved.

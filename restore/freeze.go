@@ -18,17 +18,15 @@ func (r *run) fresh(s *Step) bool {
 	return s.Truncate != "" && s.Part.Bytes > lightBytes && r.own(s)
 }
 
-// freeze returns the statement that loads a step's rows frozen, if that can be
-// done: the server wants the table emptied in the same transaction.
-func (r *run) freeze(i int, s *Step) (string, bool) {
-	const mark = " FROM stdin;"
-	text, ok := strings.CutSuffix(s.SQL, mark)
-	if !ok || !r.fresh(s) {
-		return "", false
+// freeze says whether a step's rows can be loaded frozen: the server wants the
+// table emptied in the same transaction.
+func (r *run) freeze(i int, s *Step) bool {
+	if !strings.HasSuffix(s.SQL, fromStdin) || !r.fresh(s) {
+		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return text + " FROM stdin WITH (FREEZE);", !r.thawed[i]
+	return !r.thawed[i]
 }
 
 // thaw has a step loaded without freezing, which the server refused.

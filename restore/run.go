@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/internal/sched"
 	"github.com/pghaul/pghaul/progress"
@@ -38,7 +39,7 @@ func Run(ctx context.Context, target *pgx.ConnConfig, src Source, opts Options) 
 		report:  &Report{Failed: []*StepError{}, Skipped: []Skipped{}, Warnings: []string{}},
 		created: make(map[int]bool), missing: make(map[int]bool), told: make(map[int]bool), spans: make(map[Stage]*span),
 		tasks: make(map[int]*progress.Task), announced: make(map[int]bool), done: make(map[*Step]bool),
-		thawed: make(map[int]bool), whole: make(map[int]bool), broken: make(map[int]bool), checks: make(map[int]*check), parts: plan.inParts(),
+		thawed: make(map[int]bool), layouts: make(map[int][]copyproto.Column), whole: make(map[int]bool), broken: make(map[int]bool), checks: make(map[int]*check), parts: plan.inParts(),
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -74,14 +75,15 @@ type run struct {
 	told    map[int]bool // dump IDs of data that was skipped and is in the report
 	spans   map[Stage]*span
 
-	tasks     map[int]*progress.Task // of steps under way
-	announced map[int]bool           // steps that the log has heard of
-	done      map[*Step]bool         // what an earlier run has done, by the journal
-	thawed    map[int]bool           // loads that the server refused to freeze
-	whole     map[int]bool           // by dump ID: definitions that are not made in pieces after all
-	broken    map[int]bool           // steps whose other piece is to be taken back
-	checks    map[int]*check         // by dump ID of the data
-	parts     map[int]*partition     // by dump ID of data that is loaded in parts
+	tasks     map[int]*progress.Task     // of steps under way
+	announced map[int]bool               // steps that the log has heard of
+	done      map[*Step]bool             // what an earlier run has done, by the journal
+	thawed    map[int]bool               // loads that the server refused to freeze
+	layouts   map[int][]copyproto.Column // by dump ID of the data; nil is text
+	whole     map[int]bool               // by dump ID: definitions that are not made in pieces after all
+	broken    map[int]bool               // steps whose other piece is to be taken back
+	checks    map[int]*check             // by dump ID of the data
+	parts     map[int]*partition         // by dump ID of data that is loaded in parts
 }
 
 // newerTarget warns of a target whose version came after this program.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
+	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/internal/pg"
 )
 
@@ -21,9 +23,10 @@ type unit struct {
 	careful bool
 
 	counters   map[int]*counter
-	frozen     map[int]bool // steps whose rows are loaded frozen
-	committing bool         // COMMIT may have been sent
-	at         int          // position in steps of the one that was refused; -1 for none of them
+	frozen     map[int]bool               // steps whose rows are loaded frozen
+	binary     map[int][]copyproto.Column // of steps whose rows are loaded in the binary format
+	committing bool                       // COMMIT may have been sent
+	at         int                        // position in steps of the one that was refused; -1 for none of them
 }
 
 // A refusal is the text that the server refused, where that is not the step's.
@@ -38,7 +41,7 @@ func (e *refusal) Unwrap() error { return e.err }
 var errRolledBack = errors.New("commit: the server rolled the transaction back")
 
 func (r *run) unit(w *worker, steps []int, careful bool) *unit {
-	return &unit{r: r, w: w, steps: steps, careful: careful, at: -1, counters: make(map[int]*counter), frozen: make(map[int]bool)}
+	return &unit{r: r, w: w, steps: steps, careful: careful, at: -1, counters: make(map[int]*counter), frozen: make(map[int]bool), binary: make(map[int][]copyproto.Column)}
 }
 
 // attempt runs the steps and commits them. After an error, which is a *refusal
@@ -53,6 +56,9 @@ func (u *unit) attempt(ctx context.Context) error {
 		if s := &u.r.plan.Steps[i]; s.parts > 1 {
 			checking.Go(func() { _ = u.r.undamaged(ctx, s) })
 		}
+	}
+	if err := u.columns(ctx); err != nil {
+		return err
 	}
 	body, tail := u.messages(), u.tail()
 	hold := u.r.opts.Journal == nil
@@ -80,6 +86,20 @@ func (u *unit) attempt(ctx context.Context) error {
 		c.undo()
 	}
 	return err
+}
+
+// columns finds out which steps load rows in the binary format.
+func (u *unit) columns(ctx context.Context) error {
+	for _, i := range u.steps {
+		columns, err := u.r.binaryColumns(ctx, u.w, &u.r.plan.Steps[i])
+		if err != nil {
+			return err
+		}
+		if columns != nil {
+			u.binary[i] = columns
+		}
+	}
+	return nil
 }
 
 // messages are what comes before the end of the transaction.
@@ -114,20 +134,33 @@ func (u *unit) load(i int, s *Step) *message {
 	if r.fresh(s) {
 		before = s.Truncate + "\n"
 	}
-	if frozen, ok := r.freeze(i, s); ok {
+	var with []string
+	if r.freeze(i, s) {
 		u.frozen[i] = true
-		sql = frozen
+		with = append(with, "FREEZE")
 	}
-	return &message{
-		step: i, sql: before + enter(s) + sql, main: true, passed: c.add,
-		rows: func(ctx context.Context, w io.Writer) error {
-			src, err := r.src.Data(ctx, s.Entry, s.Part)
-			if err == nil {
-				_, err = src.CopyTo(ctx, w)
-			}
+	columns := u.binary[i]
+	m := &message{step: i, main: true, passed: c.add}
+	if columns != nil {
+		with = append(with, "FORMAT binary")
+		m.passed = nil // not what goes over the wire is counted
+	}
+	if len(with) > 0 {
+		sql = strings.TrimSuffix(sql, ";") + " WITH (" + strings.Join(with, ", ") + ");"
+	}
+	m.sql = before + enter(s) + sql
+	m.rows = func(ctx context.Context, w io.Writer) error {
+		src, err := r.src.Data(ctx, s.Entry, s.Part)
+		if err != nil {
 			return err
-		},
+		}
+		if columns != nil {
+			return copyBinary(ctx, src, w, columns, c.add)
+		}
+		_, err = src.CopyTo(ctx, w)
+		return err
 	}
+	return m
 }
 
 // tail ends the transaction.
@@ -247,6 +280,8 @@ func (r *run) work(ctx context.Context, w *worker, steps []int, serial bool) err
 			deadlocked++
 		case u.at >= 0 && u.frozen[steps[u.at]] && (code == "25000" || code == "55000" || code == "0A000"):
 			r.thaw(steps[u.at])
+		case u.at >= 0 && u.binary[steps[u.at]] != nil:
+			r.asText(r.plan.Steps[steps[u.at]].Entry)
 		case len(steps) > 1:
 			return r.apart(ctx, w, u, serial)
 		case first.Action == ActionCopy:

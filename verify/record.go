@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -60,7 +59,7 @@ func fromArchive(r archive.Reader) (*recording, error) {
 		case e.Kind == "TABLE DATA" && e.HasData:
 			t := archive.TableData{Entry: e.ID, Schema: e.Namespace, Name: e.Tag, Rows: -1}
 			if e.Copy != "" {
-				if t.Columns, err = copyColumns(e.Copy); err != nil {
+				if t.Columns, err = pgddl.CopyColumns(e.Copy); err != nil {
 					return nil, fmt.Errorf("table data of %s.%s: %w", e.Namespace, e.Tag, err)
 				}
 			}
@@ -86,30 +85,6 @@ func versionNumber(s string) (int, error) {
 		return n[0]*10000 + n[1], nil
 	}
 	return n[0]*10000 + n[1]*100 + n[2], nil
-}
-
-// copyColumns reads the columns of "COPY schema.table (a, b) FROM stdin;".
-func copyColumns(sql string) (columns []string, err error) {
-	tokens, err := pgddl.Tokens(sql)
-	if err != nil {
-		return nil, err
-	}
-	isPunct := func(t pgddl.Token, text string) bool { return t.Kind == pgddl.Punct && t.Value == text }
-	open := slices.IndexFunc(tokens, func(t pgddl.Token) bool { return isPunct(t, "(") })
-	if open < 0 {
-		return nil, nil // a table without columns
-	}
-	for i, t := range tokens[open+1:] {
-		switch {
-		case i%2 == 0 && (t.Kind == pgddl.Word || t.Kind == pgddl.Quoted):
-			columns = append(columns, t.Value)
-		case i%2 == 1 && isPunct(t, ")"):
-			return columns, nil
-		case i%2 == 0 || !isPunct(t, ","):
-			return nil, fmt.Errorf("unknown form of COPY: %.100q", sql)
-		}
-	}
-	return nil, fmt.Errorf("unknown form of COPY: %.100q", sql)
 }
 
 // list sorts what was recorded into what is compared.
