@@ -109,7 +109,12 @@ func (c *comparison) chooseEngine(ctx context.Context) error {
 	case source.encoding != target.encoding:
 		c.engineReason = fmt.Sprintf("the databases have different encodings, %s and %s", source.encoding, target.encoding)
 	default:
-		return c.calibrate(ctx)
+		if err := c.calibrate(ctx); err != nil {
+			return err
+		}
+	}
+	if c.opts.Engine == EnginePush && c.engine == EngineStream {
+		c.opts.Logger.Warn("all tables are read as a whole: " + c.engineReason)
 	}
 	return nil
 }

@@ -24,6 +24,9 @@ type verifyFlags struct {
 	planFile  string
 	repairSQL string
 	page      string // path of the HTML report
+	engine    string
+	state     string // path of the journal
+	resume    bool
 	noPolicy  bool
 	archive   string
 	level     string
@@ -78,6 +81,9 @@ wrong server; .pgpass (PGPASSFILE) and service files (PGSERVICEFILE) are read.
 	out := newGroup("Output options")
 	f = out.flags
 	f.IntVarP(&o.Jobs, "jobs", "j", 2, "read on `N` connections on each side")
+	f.StringVar(&o.engine, "engine", "auto", "digest rows by `ENGINE`: stream reads them, push lets the servers\ncompute; auto takes push for servers that are far")
+	f.StringVar(&o.state, "state", "", "note in `FILE` which tables are equal")
+	f.BoolVar(&o.resume, "resume", false, "do not read tables again that are equal by the file of --state\nand that nobody has written to since")
 	f.StringVar(&o.format, "format", "text", "`FORMAT` of the result: text, json or junit")
 	f.StringVar(&o.page, "report", "", "write a page for people to `FILE`, HTML that needs nothing else")
 	addReportFlag(f, g)
@@ -110,12 +116,19 @@ func runVerify(ctx context.Context, o *verifyFlags, g *globals, args []string) e
 	if o.Levels, err = verify.ParseLevels(o.level); err != nil {
 		return &usageError{err: err}
 	}
+	if o.Engine, err = verify.ParseEngine(o.engine); err != nil {
+		return &usageError{err: err}
+	}
 	if o.level == "default" {
 		o.Levels = nil // those of what there is
 	}
 	switch {
 	case o.archive != "" && o.source != "":
 		return usagef("either --source or --archive is the original, not both")
+	case o.resume && o.state == "":
+		return usagef("--resume needs the file that says what is equal: --state")
+	case o.state != "" && o.archive != "":
+		return usagef("--state is for comparing two databases, not an archive")
 	case o.archive != "" && !reflect.DeepEqual(o.Select, catalog.Selection{}):
 		return usagef("what to compare cannot be selected with --archive: all that it holds is compared")
 	case o.archive == "":
@@ -181,6 +194,12 @@ func (o *verifyFlags) verify(ctx context.Context, g *globals) (r *verify.Report,
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
 		o.Repair = file
+	}
+	if o.state != "" {
+		if o.Journal, err = verify.OpenJournal(o.state, o.resume); err != nil {
+			return nil, fmt.Errorf("--state: %w", err)
+		}
+		defer func() { err = errors.Join(err, o.Journal.Close()) }()
 	}
 	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "comparing")
 	defer front.Stop()

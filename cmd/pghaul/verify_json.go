@@ -25,6 +25,12 @@ type jsonTable struct {
 	// Expected says why a difference has to be.
 	Expected string `json:"expected,omitempty"`
 	Equal    bool   `json:"equal"`
+	// Engine is what the digests were computed by, "stream" or "push".
+	Engine       string `json:"engine,omitempty"`
+	EngineReason string `json:"engine_reason,omitempty"`
+	// Earlier is when an earlier run found the table equal.
+	Earlier *time.Time `json:"earlier,omitempty"`
+	Seconds float64    `json:"seconds"` // of all connections together
 }
 
 type jsonRows struct {
@@ -72,6 +78,15 @@ type jsonEnd struct {
 	Taken    time.Time `json:"taken"`
 	LSN      string    `json:"lsn,omitempty"`
 	Recorded bool      `json:"recorded,omitempty"`
+	// RoundTrip is how long the server takes to answer, in seconds.
+	RoundTrip float64 `json:"round_trip_seconds,omitempty"`
+}
+
+func newJSONEnd(e verify.End) jsonEnd {
+	return jsonEnd{
+		Database: e.Database, Version: e.Version, Snapshot: e.Snapshot, Taken: e.Taken, LSN: e.LSN, Recorded: e.Recorded,
+		RoundTrip: e.RoundTrip.Seconds(),
+	}
 }
 
 type jsonVerify struct {
@@ -85,6 +100,9 @@ type jsonVerify struct {
 	LargeObjects *jsonLargeObjects `json:"large_objects"`
 	Differences  []jsonDifference  `json:"differences"`
 	Levels       []jsonLevel       `json:"levels"`
+	Engine       string            `json:"engine,omitempty"`
+	EngineReason string            `json:"engine_reason,omitempty"`
+	Retries      int               `json:"retries"`
 	Seconds      float64           `json:"seconds"`
 }
 
@@ -132,6 +150,7 @@ func verifyReport(r *verify.Report, digests bool) any {
 		out.Tables[i] = jsonTable{
 			Schema: t.Schema, Name: t.Name, Problem: t.Problem, CountOnly: t.CountOnly, Expected: t.Expected, Equal: t.Equal,
 			Source: side(t.Source, digests), Target: side(t.Target, digests), Rows: rowsReport(t.Rows),
+			Engine: string(t.Engine), EngineReason: t.EngineReason, Earlier: t.Earlier, Seconds: t.Elapsed.Seconds(),
 		}
 	}
 	for i, s := range r.Sequences {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
 	"github.com/pghaul/pghaul/copyproto"
@@ -37,9 +38,57 @@ func writeComparison(w io.Writer, r *verify.Report, digests bool) error {
 		}
 	}
 	writeDifferences(&b, r.Differences)
+	for _, line := range method(r) {
+		fmt.Fprintf(&b, "\n%s\n", line)
+	}
 	fmt.Fprintf(&b, "\n%s\n", verdict(r))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// method says how rows were compared, where that is not by reading all of them.
+func method(r *verify.Report) []string {
+	var reasons, earlier []string
+	streamed := map[string][]string{}
+	var first time.Time
+	for _, t := range r.Tables {
+		if t.EngineReason != "" {
+			if streamed[t.EngineReason] == nil {
+				reasons = append(reasons, t.EngineReason)
+			}
+			streamed[t.EngineReason] = append(streamed[t.EngineReason], name(t.Schema, t.Name))
+		}
+		if t.Earlier != nil {
+			earlier = append(earlier, name(t.Schema, t.Name))
+			if first.IsZero() || t.Earlier.Before(first) {
+				first = *t.Earlier
+			}
+		}
+	}
+	var lines []string
+	if r.Engine == verify.EnginePush {
+		lines = append(lines, "rows were digested by the servers ("+r.EngineReason+")")
+	}
+	for _, reason := range reasons {
+		lines = append(lines, "read as a whole, as "+ui.Printable(reason)+":\n  "+few(streamed[reason]))
+	}
+	if len(earlier) > 0 {
+		lines = append(lines, fmt.Sprintf("not read again, as they were equal as of %s or later and the servers have counted no change since:\n  %s",
+			first.UTC().Format("2006-01-02 15:04:05 UTC"), few(earlier)))
+	}
+	if r.Retries > 0 {
+		lines = append(lines, plural(r.Retries, "connection")+" lost and replaced under the same snapshot")
+	}
+	return lines
+}
+
+// few are the first of many names.
+func few(names []string) string {
+	const most = 8
+	if len(names) > most {
+		return ui.Printable(strings.Join(names[:most], ", ")) + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return ui.Printable(strings.Join(names, ", "))
 }
 
 // moment says which state of a database was compared.
@@ -144,14 +193,7 @@ func writeDifferences(b *strings.Builder, list []verify.Difference) {
 		}
 	}
 	for _, reason := range reasons {
-		names := expected[reason]
-		const most = 8
-		more := ""
-		if len(names) > most {
-			more = fmt.Sprintf(" and %d more", len(names)-most)
-			names = names[:most]
-		}
-		fmt.Fprintf(b, "\nexpected: %s\n  %s%s\n", reason, ui.Printable(strings.Join(names, ", ")), more)
+		fmt.Fprintf(b, "\nexpected: %s\n  %s\n", reason, few(expected[reason]))
 	}
 }
 
