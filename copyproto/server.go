@@ -2,6 +2,7 @@ package copyproto
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -13,12 +14,23 @@ import (
 type Query struct {
 	Conn *pgconn.PgConn
 	SQL  string
+	// Format is the one that SQL asks for; "" is Text. Of Binary the rows are
+	// handed on, without the stream's header and trailer.
+	Format Format
 }
 
 // CopyTo implements Source. An error of w ends the connection too.
 func (q Query) CopyTo(ctx context.Context, w io.Writer) (int64, error) {
-	tag, err := pg.CopyOut(ctx, q.Conn, q.SQL, w)
-	return tag.RowsAffected(), err
+	if q.Format != Binary {
+		tag, err := pg.CopyOut(ctx, q.Conn, q.SQL, w)
+		return tag.RowsAffected(), err
+	}
+	rows := NewTuples(w)
+	tag, err := pg.CopyOut(ctx, q.Conn, q.SQL, rows)
+	if err != nil {
+		return tag.RowsAffected(), errors.Join(err, rows.Flush())
+	}
+	return tag.RowsAffected(), rows.End()
 }
 
 // Table is the Sink of a COPY ... FROM STDIN statement. SQL may hold other

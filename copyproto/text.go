@@ -9,3 +9,6 @@ func indexNewline(p []byte) int { return bytes.IndexByte(p, '\n') }
 
 // CountRows returns how many rows end in p.
 func CountRows(p []byte) int64 { return int64(bytes.Count(p, []byte{'\n'})) }
+
+// lastNewline returns the position of the last newline in p, or -1.
+func lastNewline(p []byte) int { return bytes.LastIndexByte(p, '\n') }
