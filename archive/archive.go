@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -50,7 +51,7 @@ type Entry struct {
 	Section   Section
 	Create    string // SQL that makes it; may hold several statements
 	Drop      string // SQL that drops it
-	Copy      string // "COPY t (a, b) FROM stdin;\n"; empty for entries without COPY data
+	Copy      string // "COPY t (a, b) FROM stdin;\n", see Binary; empty for entries without COPY data
 	Namespace string // schema, "" for objects without one
 	// Tablespace is nil for kinds without storage, "" for the database's default.
 	Tablespace *string
@@ -65,6 +66,14 @@ type Entry struct {
 	// WithOIDs says that the table had OIDs as a hidden column, which archives
 	// of PostgreSQL 11 and older may hold and PostgreSQL 12 cannot restore.
 	WithOIDs bool
+}
+
+// binaryCopy ends the COPY statement of rows in the binary format.
+const binaryCopy = "FROM stdin WITH (FORMAT binary);"
+
+// Binary reports whether the entry's rows are in COPY's binary format.
+func (e *Entry) Binary() bool {
+	return strings.HasSuffix(strings.TrimRight(e.Copy, " \n"), binaryCopy)
 }
 
 // Version is the version of a table of contents, 1.12 to 1.16.
@@ -137,8 +146,9 @@ type Reader interface {
 	Manifest() *Manifest
 	// Parts returns the runs an entry's rows can be loaded in, at least one.
 	Parts(id int) ([]Part, error)
-	// Open returns the rows of one part, without the terminator line. What is
-	// damaged or missing surfaces as *CorruptError instead of io.EOF.
+	// Open returns the rows of one part, without the terminator line; those of an
+	// entry that is Binary without the stream's header and trailer. What is damaged
+	// or missing surfaces as *CorruptError instead of io.EOF.
 	Open(ctx context.Context, id int, part Part) (io.ReadCloser, error)
 	// LargeObjects lists what a BLOBS entry holds.
 	LargeObjects(id int) ([]LargeObject, error)

@@ -69,18 +69,22 @@ func (w *chunkWriter) close() error {
 type CustomRows struct {
 	w      *chunkWriter
 	c      *CustomWriter
-	ending string
+	layout *layout
 	done   bool
 }
 
 // Table begins the data of the entry with dump ID id.
-func (c *CustomWriter) Table(id int) (*CustomRows, error) { return c.rows(id, terminator) }
+func (c *CustomWriter) Table(id int) (*CustomRows, error) { return c.rows(id, &textRows) }
+
+// BinaryTable begins the data of the entry with dump ID id, which is Binary. Rows
+// come without the stream's header and trailer.
+func (c *CustomWriter) BinaryTable(id int) (*CustomRows, error) { return c.rows(id, &binaryRows) }
 
 // Statements begins the data of the entry with dump ID id, whose rows are
 // INSERT statements.
-func (c *CustomWriter) Statements(id int) (*CustomRows, error) { return c.rows(id, statementsEnd) }
+func (c *CustomWriter) Statements(id int) (*CustomRows, error) { return c.rows(id, &statements) }
 
-func (c *CustomWriter) rows(id int, ending string) (*CustomRows, error) {
+func (c *CustomWriter) rows(id int, l *layout) (*CustomRows, error) {
 	if err := c.block(id, blockData); err != nil {
 		return nil, err
 	}
@@ -88,7 +92,10 @@ func (c *CustomWriter) rows(id int, ending string) (*CustomRows, error) {
 	if err != nil {
 		return nil, c.fail(err)
 	}
-	return &CustomRows{w: w, c: c, ending: ending}, nil
+	if _, err := io.WriteString(w.stream, l.begin); err != nil {
+		return nil, c.fail(err)
+	}
+	return &CustomRows{w: w, c: c, layout: l}, nil
 }
 
 func (c *CustomWriter) fail(err error) error {
@@ -98,7 +105,7 @@ func (c *CustomWriter) fail(err error) error {
 	return c.err
 }
 
-// WriteRows adds rows, whole lines.
+// WriteRows adds rows, whole lines or whole rows of the binary format.
 func (r *CustomRows) WriteRows(rows []byte, _ int64) error {
 	switch {
 	case r.done:
@@ -107,7 +114,7 @@ func (r *CustomRows) WriteRows(rows []byte, _ int64) error {
 		return r.c.err
 	case len(rows) == 0:
 		return nil
-	case rows[len(rows)-1] != '\n':
+	case !r.layout.whole(rows):
 		return r.c.fail(errors.New("write archive: rows end without a newline"))
 	}
 	if _, err := r.w.stream.Write(rows); err != nil {
@@ -122,7 +129,7 @@ func (r *CustomRows) Close() error {
 		return fmt.Errorf("write archive: %w", errPartClosed)
 	}
 	r.done = true
-	if _, err := io.WriteString(r.w.stream, r.ending); err != nil {
+	if _, err := io.WriteString(r.w.stream, r.layout.end); err != nil {
 		return r.c.fail(err)
 	}
 	if err := r.w.close(); err != nil {

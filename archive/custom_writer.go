@@ -18,12 +18,12 @@ import (
 
 // A RowWriter takes the rows of an entry, or of one part of them.
 type RowWriter interface {
-	// WriteRows adds n rows: whole lines of COPY text, or whole statements. It
-	// does not keep the slice.
+	// WriteRows adds n rows: whole lines of COPY text, whole rows of its binary
+	// format, or whole statements. It does not keep the slice.
 	WriteRows(rows []byte, n int64) error
 	// Row begins a row that is too long to be held in memory. Its bytes, the
-	// newline at its end among them, are written to what is returned, whose
-	// Close ends the row; until then nothing else may be written.
+	// newline at the end of a line among them, are written to what is returned,
+	// whose Close ends the row; until then nothing else may be written.
 	Row() (io.WriteCloser, error)
 	// Close commits the rows.
 	Close() error

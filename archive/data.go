@@ -1,27 +1,65 @@
 package archive
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/pghaul/pghaul/internal/copybin"
 )
 
-// What ends the rows of a data file: for readers that stream it to COPY, and
-// for those that run it as statements.
-const (
-	terminator    = "\\.\n\n\n"
-	statementsEnd = "\n\n"
+// A layout is what stands around the rows of a data file and where they end.
+type layout struct {
+	begin, end string
+	// binary says that rows are those of COPY's binary format; others end with a
+	// newline.
+	binary bool
+}
+
+// The layouts: for readers that stream a file to COPY, and for those that run it
+// as statements.
+var (
+	textRows   = layout{end: "\\.\n\n\n"}
+	binaryRows = layout{begin: copybin.Header, end: copybin.Trailer, binary: true}
+	statements = layout{end: "\n\n"}
 )
+
+// whole reports whether rows may end with p, as far as that is quickly told.
+func (l *layout) whole(p []byte) bool { return l.binary || p[len(p)-1] == '\n' }
+
+// cut returns the length of the longest run of whole rows within the first limit
+// bytes of p, which begins with one, and how many these are.
+func (l *layout) cut(p []byte, limit int) (n int, rows int64, err error) {
+	if l.binary {
+		return copybin.Cut(p, limit)
+	}
+	n = bytes.LastIndexByte(p[:max(0, min(len(p), limit))], '\n') + 1
+	return n, int64(bytes.Count(p[:n], []byte{'\n'})), nil
+}
+
+// first returns the length of the first row of p.
+func (l *layout) first(p []byte) (int, error) {
+	if !l.binary {
+		return bytes.IndexByte(p, '\n') + 1, nil
+	}
+	var s copybin.Splitter
+	n, end, err := s.Next(p)
+	if err == nil && !end {
+		err = errors.New("rows end inside a row")
+	}
+	return n, err
+}
 
 // Data is the data file of one entry while it is being written: parts that are
 // read at the same time append their frames as they fill.
 type Data struct {
 	w      *Writer
 	name   string // on disk
-	ending string // what follows the rows
+	layout *layout
 
 	mu     sync.Mutex
 	f      storeFile
@@ -33,21 +71,46 @@ type Data struct {
 }
 
 // Table begins the data file of the entry with dump ID id.
-func (w *Writer) Table(id int) (*Data, error) { return w.data(id, terminator) }
+func (w *Writer) Table(id int) (*Data, error) { return w.data(id, &textRows) }
+
+// BinaryTable begins the data file of the entry with dump ID id, which is Binary.
+// Rows come without the stream's header and trailer.
+func (w *Writer) BinaryTable(id int) (*Data, error) { return w.data(id, &binaryRows) }
 
 // Statements begins the data file of the entry with dump ID id, whose rows are
 // INSERT statements; WriteRows takes them as it takes rows, whole.
-func (w *Writer) Statements(id int) (*Data, error) { return w.data(id, statementsEnd) }
+func (w *Writer) Statements(id int) (*Data, error) { return w.data(id, &statements) }
 
-func (w *Writer) data(id int, ending string) (*Data, error) {
+func (w *Writer) data(id int, l *layout) (*Data, error) {
 	name := DataName(id) + w.codec.compression.suffix()
 	f, err := w.create(name)
 	if err != nil {
 		return nil, err
 	}
-	d := &Data{w: w, name: name, ending: ending, f: f}
+	d := &Data{w: w, name: name, layout: l, f: f}
 	w.track(d)
+	if err := d.around(l.begin); err != nil {
+		return nil, errors.Join(err, d.Abort())
+	}
 	return d, nil
+}
+
+// around writes what stands before or after the rows. Nobody else may write
+// meanwhile.
+func (d *Data) around(text string) error {
+	if text == "" {
+		return nil
+	}
+	e, err := d.w.codec.get()
+	if err != nil {
+		return err
+	}
+	defer d.w.codec.put(e)
+	frame, err := e.frame(nil, []byte(text))
+	if err != nil {
+		return fmt.Errorf("compress %s: %w", d.name, err)
+	}
+	return d.write(frame, Frame{Part: -1, Raw: int64(len(text))})
 }
 
 // Part begins one part of the rows. Parts are numbered from 0 in the order the
@@ -90,16 +153,7 @@ func (d *Data) Close() (File, error) {
 
 // end writes what follows the rows and describes the file. The caller holds mu.
 func (d *Data) end() (*File, error) {
-	e, err := d.w.codec.get()
-	if err != nil {
-		return nil, err
-	}
-	defer d.w.codec.put(e)
-	frame, err := e.frame(nil, []byte(d.ending))
-	if err != nil {
-		return nil, fmt.Errorf("compress %s: %w", d.name, err)
-	}
-	if err := d.write(frame, Frame{Part: -1, Raw: int64(len(d.ending))}); err != nil {
+	if err := d.around(d.layout.end); err != nil {
 		return nil, err
 	}
 	file := &File{Name: d.name, Size: d.off, Frames: d.frames, SHA256: hashFrames(d.frames)}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pghaul/pghaul/internal/copybin"
 )
 
 // fuzzLimit is how much of a decompressed stream a fuzz target reads: what is
@@ -230,6 +232,8 @@ func FuzzTerminator(f *testing.F) {
 	f.Add("\\.\n", uint8(1))
 	f.Add("1\\.\n\\.\nx", uint8(2))
 	f.Add("", uint8(1))
+	f.Add(copybin.Header+"\x00\x01\x00\x00\x00\x02ab"+copybin.Trailer, uint8(4))
+	f.Add(copybin.Header+copybin.Trailer+copybin.Trailer, uint8(20))
 	f.Fuzz(func(t *testing.T, in string, step uint8) {
 		got, gotErr := filterAll(newTerminated(), in, max(1, int(step)))
 		rows, rest, found := strings.Cut("\n"+in, "\n\\.\n")
@@ -240,10 +244,18 @@ func FuzzTerminator(f *testing.F) {
 		if want := strings.TrimPrefix(rows+"\n", "\n"); !wantErr && got != want {
 			t.Fatalf("content %q, want %q", got, want)
 		}
-		got, gotErr = filterAll(&statements{}, in, max(1, int(step)))
-		want, ok := strings.CutSuffix(in, statementsEnd)
+		got, gotErr = filterAll(&statementList{}, in, max(1, int(step)))
+		want, ok := strings.CutSuffix(in, statements.end)
 		if (gotErr == nil) != ok || ok && got != want {
 			t.Fatalf("statements %q, %v of %q", got, gotErr, in)
+		}
+		got, gotErr = filterAll(&tuples{}, in, max(1, int(step)))
+		want, begun := strings.CutPrefix(in, copybin.Header)
+		want, ok = strings.CutSuffix(want, copybin.Trailer)
+		n, _, err := copybin.Cut([]byte(want), len(want))
+		ok = ok && begun && err == nil && n == len(want)
+		if (gotErr == nil) != ok || ok && got != want {
+			t.Fatalf("rows %q, %v of %q", got, gotErr, in)
 		}
 	})
 }

@@ -132,7 +132,7 @@ func TestBombs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(func() error { _, err := io.WriteString(w, terminator); return err }(), w.Close()); err != nil {
+	if err := errors.Join(func() error { _, err := io.WriteString(w, textRows.end); return err }(), w.Close()); err != nil {
 		t.Fatal(err)
 	}
 	dir := hostileArchive(t, []Entry{{ID: 1, Kind: "TABLE DATA", HasData: true, Section: SectionData, Copy: "COPY t FROM stdin;\n", File: "1.dat"}},

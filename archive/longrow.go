@@ -80,7 +80,7 @@ func (r *longRow) Close() error {
 
 func (r *longRow) end() error {
 	p, s := r.p, r.p.spool
-	if r.last != '\n' {
+	if !p.d.layout.whole([]byte{r.last}) {
 		return errors.New("write archive: a row ends without a newline")
 	}
 	if err := r.stream.Close(); err != nil {
@@ -135,7 +135,7 @@ func (c *customRow) Write(b []byte) (int, error) {
 
 // Close ends the row.
 func (c *customRow) Close() error {
-	if c.r.c.err == nil && c.last != '\n' {
+	if c.r.c.err == nil && !c.r.layout.whole([]byte{c.last}) {
 		return c.r.c.fail(errors.New("write archive: a row ends without a newline"))
 	}
 	return c.r.c.err

@@ -50,9 +50,15 @@ type TableData struct {
 	Name    string   `json:"name"`
 	Columns []string `json:"columns"`
 	Rows    int64    `json:"rows"`
-	Bytes   int64    `json:"bytes"`  // COPY text, without the terminator
+	Bytes   int64    `json:"bytes"`  // of the rows, without what stands around them
 	Digest  string   `json:"digest"` // copyproto.Digest as text
 	File    string   `json:"file"`
+	// Format is "binary" if Bytes and Digest are of rows in COPY's binary format,
+	// and "" if they are of its text.
+	Format string `json:"format,omitempty"`
+	// Portable says of binary rows that servers of other major versions read them
+	// as well: all columns are of types whose binary form has always been the same.
+	Portable bool `json:"portable,omitempty"`
 }
 
 // A LargeObjectSum counts the large objects.

@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -37,8 +36,9 @@ type PartWriter struct {
 
 var errPartClosed = errors.New("the part is closed")
 
-// WriteRows adds n rows: whole lines of COPY text, each with its newline. It
-// does not keep the slice. After an error only Abort is of use.
+// WriteRows adds n rows: whole lines of COPY text, each with its newline, or
+// whole rows of the binary format. It does not keep the slice. After an error
+// only Abort is of use.
 func (p *PartWriter) WriteRows(rows []byte, n int64) error {
 	if p.done {
 		return fmt.Errorf("write archive file %s: %w", p.d.name, errPartClosed)
@@ -49,7 +49,7 @@ func (p *PartWriter) WriteRows(rows []byte, n int64) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	if rows[len(rows)-1] != '\n' {
+	if !p.d.layout.whole(rows) {
 		return p.fail(fmt.Errorf("write archive file %s: rows end without a newline", p.d.name))
 	}
 	if err := p.add(rows, n); err != nil {
@@ -67,7 +67,10 @@ func (p *PartWriter) fail(err error) error {
 func (p *PartWriter) add(rows []byte, n int64) error {
 	size := p.d.w.opts.FrameSize
 	for len(p.buf)+len(rows) > size {
-		cut := bytes.LastIndexByte(rows[:max(0, min(len(rows), size-len(p.buf)))], '\n') + 1
+		cut, count, err := p.d.layout.cut(rows, size-len(p.buf))
+		if err != nil {
+			return fmt.Errorf("write archive file %s: %w", p.d.name, err)
+		}
 		if cut == 0 {
 			// Not even the first row fits. A frame worth having is closed
 			// before it, one that is nearly empty takes it on.
@@ -77,9 +80,11 @@ func (p *PartWriter) add(rows []byte, n int64) error {
 				}
 				continue
 			}
-			cut = bytes.IndexByte(rows, '\n') + 1
+			count = 1
+			if cut, err = p.d.layout.first(rows); err != nil {
+				return fmt.Errorf("write archive file %s: %w", p.d.name, err)
+			}
 		}
-		count := int64(bytes.Count(rows[:cut], []byte{'\n'}))
 		if cut >= hugeRow*size {
 			if err := p.writeHuge(rows[:cut], count); err != nil {
 				return err

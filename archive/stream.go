@@ -10,6 +10,8 @@ import (
 	"hash"
 	"io"
 	"os"
+
+	"github.com/pghaul/pghaul/internal/copybin"
 )
 
 // A stream reads the content of a whole file. It returns io.EOF only when the
@@ -88,9 +90,12 @@ func newStream(ctx context.Context, p place, f io.ReadCloser, d *decoders) (*str
 
 // setTail makes the stream end as the rows of e must.
 func (s *stream) setTail(e *Entry) {
-	if e.Copy == "" {
-		s.tail = &statements{}
-	} else {
+	switch {
+	case e.Copy == "":
+		s.tail = &statementList{}
+	case e.Binary():
+		s.tail = &tuples{}
+	default:
 		s.tail = newTerminated()
 	}
 }
@@ -228,21 +233,63 @@ func (t *terminated) end() error {
 	return nil
 }
 
-// statements takes the empty line off that ends a file of INSERTs.
-type statements struct {
+// statementList takes the empty line off that ends a file of INSERTs.
+type statementList struct {
 	buf  []byte
 	used int // of buf, handed out by the last call
 }
 
-func (s *statements) filter(p []byte) ([]byte, error) {
+func (s *statementList) filter(p []byte) ([]byte, error) {
 	s.buf = append(s.buf[:copy(s.buf, s.buf[s.used:])], p...)
-	s.used = max(0, len(s.buf)-len(statementsEnd))
+	s.used = max(0, len(s.buf)-len(statements.end))
 	return s.buf[:s.used], nil
 }
 
-func (s *statements) end() error {
-	if string(s.buf[s.used:]) != statementsEnd {
+func (s *statementList) end() error {
+	if string(s.buf[s.used:]) != statements.end {
 		return errors.New("it ends without the empty line that follows the last statement")
+	}
+	return nil
+}
+
+// tuples takes header and trailer off a stream of COPY's binary format, and
+// makes sure of the form of its rows.
+type tuples struct {
+	buf   []byte
+	used  int  // of buf, handed out by the last call
+	begun bool // the header was seen
+	rows  copybin.Splitter
+}
+
+func (t *tuples) filter(p []byte) ([]byte, error) {
+	t.buf = append(t.buf[:copy(t.buf, t.buf[t.used:])], p...)
+	t.used = 0
+	if !t.begun {
+		if len(t.buf) < len(copybin.Header) {
+			return nil, nil
+		}
+		if err := copybin.CheckHeader(t.buf[:len(copybin.Header)]); err != nil {
+			return nil, err
+		}
+		t.begun = true
+		t.buf = t.buf[:copy(t.buf, t.buf[len(copybin.Header):])]
+	}
+	// The last bytes may be the trailer.
+	t.used = max(0, len(t.buf)-len(copybin.Trailer))
+	out := t.buf[:t.used]
+	for at := 0; at < len(out); {
+		n, _, err := t.rows.Next(out[at:])
+		if err != nil {
+			return nil, err
+		}
+		at += n
+	}
+	return out, nil
+}
+
+func (t *tuples) end() error {
+	if !t.begun || t.rows.Inside() || string(t.buf[t.used:]) != copybin.Trailer {
+		return errors.New("it ends without what follows the last row in the binary format")
 	}
 	return nil
 }

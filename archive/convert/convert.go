@@ -4,7 +4,6 @@
 package convert
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -155,7 +154,8 @@ func (c *conversion) rows(ctx context.Context, t *table, part archive.Part, w ar
 	if err != nil {
 		return err
 	}
-	lines := &lineWriter{w: w, copy: t.entry.Copy != ""}
+	f := copyproto.FormatOf(t.entry.Copy)
+	lines := &lineWriter{w: w, copy: t.entry.Copy != "", cut: copyproto.NewCutter(f), hash: copyproto.Hasher{Format: f}}
 	_, err = io.Copy(lines, rc)
 	if cerr := rc.Close(); err == nil {
 		err = cerr
@@ -172,10 +172,11 @@ func (c *conversion) rows(ctx context.Context, t *table, part archive.Part, w ar
 	return nil
 }
 
-// A lineWriter hands whole lines on.
+// A lineWriter hands whole lines on, or whole rows of the binary format.
 type lineWriter struct {
 	w     archive.RowWriter
 	copy  bool // the lines are rows
+	cut   *copyproto.Cutter
 	hash  copyproto.Hasher
 	carry []byte
 	bytes int64
@@ -184,7 +185,10 @@ type lineWriter struct {
 // Write implements io.Writer.
 func (l *lineWriter) Write(p []byte) (int, error) {
 	n := len(p)
-	cut := bytes.LastIndexByte(p, '\n') + 1
+	cut, rows, err := l.cut.Last(p)
+	if err != nil {
+		return 0, err
+	}
 	if cut == 0 {
 		l.carry = append(l.carry, p...)
 		return n, nil
@@ -193,10 +197,10 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 	if len(l.carry) > 0 {
 		whole = append(l.carry, whole...)
 	}
-	var rows int64
-	if l.copy {
-		_, _ = l.hash.Write(whole)
-		rows = copyproto.CountRows(whole)
+	if !l.copy {
+		rows = 0
+	} else if _, err := l.hash.Write(whole); err != nil {
+		return 0, err
 	}
 	if err := l.w.WriteRows(whole, rows); err != nil {
 		return 0, err
@@ -275,6 +279,9 @@ func (c *conversion) newManifest() archive.Manifest {
 			continue
 		}
 		d := archive.TableData{Entry: e.ID, Schema: e.Namespace, Name: e.Tag, Bytes: t.bytes, Columns: columns(e.Copy)}
+		if e.Binary() {
+			d.Format = string(copyproto.Binary)
+		}
 		if e.Copy != "" {
 			d.Rows, d.Digest = t.digest.Rows, t.digest.String()
 		}
@@ -299,7 +306,7 @@ func versionNumber(s string) int {
 
 // columns reads the names from a COPY statement.
 func columns(sql string) []string {
-	start, end := strings.Index(sql, " ("), strings.LastIndex(sql, ") FROM stdin;")
+	start, end := strings.Index(sql, " ("), strings.LastIndex(sql, ") FROM stdin")
 	names := []string{}
 	if start < 0 || end < start {
 		return names

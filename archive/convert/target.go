@@ -61,10 +61,15 @@ func (d *directory) share(ctx context.Context, c *conversion, work func(func() e
 func (d *directory) part(ctx context.Context, c *conversion, t *table, part archive.Part) error {
 	c.mu.Lock()
 	var err error
-	if t.data == nil && t.entry.Copy == "" {
-		t.data, err = d.Statements(t.entry.ID)
-	} else if t.data == nil {
-		t.data, err = d.Table(t.entry.ID)
+	if t.data == nil {
+		begin := d.Table
+		switch {
+		case t.entry.Copy == "":
+			begin = d.Statements
+		case t.entry.Binary():
+			begin = d.BinaryTable
+		}
+		t.data, err = begin(t.entry.ID)
 	}
 	c.mu.Unlock()
 	if err != nil {
@@ -155,12 +160,14 @@ func (w *custom) table(ctx context.Context, c *conversion, e *archive.Entry) err
 	}
 	t := &table{entry: e}
 	c.tables[e.ID] = t
-	var rows *archive.CustomRows
-	if e.Copy == "" {
-		rows, err = w.Statements(e.ID)
-	} else {
-		rows, err = w.Table(e.ID)
+	begin := w.Table
+	switch {
+	case e.Copy == "":
+		begin = w.Statements
+	case e.Binary():
+		begin = w.BinaryTable
 	}
+	rows, err := begin(e.ID)
 	if err != nil {
 		return err
 	}
