@@ -19,7 +19,7 @@ import (
 )
 
 // Options say what to dump and how. The zero value, with Dir set, dumps the
-// whole database on two connections.
+// whole database.
 type Options struct {
 	// Dir is the directory archive to make. It must not exist or be empty.
 	Dir string
@@ -27,8 +27,9 @@ type Options struct {
 	// removed when the catalog has been read and the first data is written. A
 	// directory with anything else in it is an error all the same.
 	Overwrite bool
-	// Jobs is how many connections read data; 0 means 2. One more holds the
-	// snapshot.
+	// Jobs is how many connections read data; 0 means as many as there are
+	// processors, 2 to 8, but at most half of those that the server has left. One
+	// more holds the snapshot.
 	Jobs int
 	// PartSize is the least, in bytes, into which a table is cut for several
 	// connections to read at once; 0 means 64 MiB.

@@ -45,9 +45,6 @@ func Open(ctx context.Context, source *pgx.ConnConfig, opts Options) (*Live, err
 }
 
 func open(ctx context.Context, source *pgx.ConnConfig, opts Options, phase func(string)) (*Live, error) {
-	if opts.Jobs <= 0 {
-		opts.Jobs = 2
-	}
 	if opts.Tool == "" {
 		opts.Tool = "pghaul"
 	}
@@ -55,11 +52,11 @@ func open(ctx context.Context, source *pgx.ConnConfig, opts Options, phase func(
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
-	l.pool = &pool{l: l, free: make(chan *pgx.Conn, opts.Jobs)}
 	phase("snapshot")
 	if err := l.takeSnapshot(ctx); err != nil {
 		return nil, err
 	}
+	l.pool = &pool{l: l, free: make(chan *pgx.Conn, l.opts.Jobs)}
 	if err := l.load(ctx, phase); err != nil {
 		l.Close()
 		return nil, err
@@ -98,6 +95,12 @@ func (l *Live) takeSnapshot(ctx context.Context) error {
 	leader, err := pg.Connect(ctx, l.config, pg.ReadCatalog, session)
 	if err != nil {
 		return err
+	}
+	if l.opts.Jobs <= 0 {
+		if l.opts.Jobs, err = pg.Jobs(ctx, leader); err != nil {
+			pg.Close(leader)
+			return err
+		}
 	}
 	if l.opts.Deferrable {
 		if l.opts.Snapshot != "" {

@@ -92,9 +92,6 @@ type migration struct {
 }
 
 func newMigration(source, target *pgx.ConnConfig, opts Options) *migration {
-	if opts.Jobs <= 0 {
-		opts.Jobs = 2
-	}
 	if opts.Tool == "" {
 		opts.Tool = "pghaul"
 	}
@@ -103,6 +100,14 @@ func newMigration(source, target *pgx.ConnConfig, opts Options) *migration {
 		m.log = slog.New(slog.DiscardHandler)
 	}
 	return m
+}
+
+// jobs is how many connections do what has no limit of its own.
+func (m *migration) jobs() int {
+	if m.opts.Jobs > 0 {
+		return m.opts.Jobs
+	}
+	return pg.DefaultJobs()
 }
 
 func (m *migration) close() {

@@ -30,7 +30,8 @@ func Phases() []Phase { return []Phase{PreSchema, SchemaData, PostSchema} }
 // platforms' policy on two connections, stops at the first error, takes the
 // failed phase back, and verifies at the end.
 type Options struct {
-	// Jobs is how many connections a side work at once; 0 means 2.
+	// Jobs is how many connections a side work at once; 0 means as many as there
+	// are processors, 2 to 8, but at most half of those that the end has left.
 	Jobs int
 	// PartSize is the least, in bytes, into which a table is cut so that several
 	// connections load it; 0 means 64 MiB. Servers before 14 cannot be read so.

@@ -174,7 +174,7 @@ func (m *migration) analyze(ctx context.Context) error {
 		}
 		return nil
 	})
-	for range m.opts.Jobs {
+	for range m.jobs() {
 		g.Go(func() error {
 			w := &worker{target: m.journal.Target(), journal: m.journal}
 			defer w.close()

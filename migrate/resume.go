@@ -78,7 +78,7 @@ func (m *migration) differing(ctx context.Context, tables []*loaded) ([]*loaded,
 	var again []*loaded
 	whole := make(map[int]*loaded)
 	g, reading := errgroup.WithContext(ctx)
-	g.SetLimit(m.opts.Jobs)
+	g.SetLimit(m.jobs())
 	for _, l := range tables {
 		if !l.Whole() {
 			again = append(again, l) // nobody knows which rows the parts that are there had

@@ -11,11 +11,12 @@ import (
 	"github.com/pghaul/pghaul/progress"
 )
 
-// Options say what to restore and how. The zero value restores everything on
-// two connections, goes on after errors and collects them in the Report.
+// Options say what to restore and how. The zero value restores everything,
+// goes on after errors and collects them in the Report.
 type Options struct {
-	// Jobs is how many connections work at once; 0 means 2. If the target has no
-	// room for that many, the run makes do with what it gets. With
+	// Jobs is how many connections work at once; 0 means as many as there are
+	// processors, 2 to 8, but at most half of those that the target has left. If the
+	// target has no room for that many, the run makes do with what it gets. With
 	// SingleTransaction or TransactionSize there is one.
 	Jobs int
 	// ExitOnError stops at the first failed step instead of going on.

@@ -99,7 +99,7 @@ type span struct{ first, last time.Time }
 
 func (r *run) jobs() int {
 	if r.opts.Jobs == 0 {
-		return 2
+		return pg.DefaultJobs()
 	}
 	return r.opts.Jobs
 }
@@ -110,6 +110,12 @@ func (r *run) all(ctx context.Context) error {
 		return err
 	}
 	defer leader.close()
+	if r.opts.Jobs == 0 {
+		var err error
+		if r.opts.Jobs, err = pg.Jobs(ctx, leader.conn); err != nil {
+			return err
+		}
+	}
 	if v, err := pg.ServerVersion(leader.pgconn()); err == nil {
 		if text := newerTarget(v); text != "" {
 			r.warn(text)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pghaul/pghaul/catalog"
+	"github.com/pghaul/pghaul/internal/pg"
 )
 
 // A comparison is one run under way.
@@ -43,6 +44,14 @@ func (c *comparison) open(ctx context.Context) error {
 	}
 	if err := g.Wait(); err != nil {
 		return err
+	}
+	if c.opts.Jobs <= 0 {
+		c.opts.Jobs = pg.DefaultJobs()
+		for _, e := range c.ends {
+			if e.rec == nil {
+				c.opts.Jobs = min(c.opts.Jobs, e.room)
+			}
+		}
 	}
 	c.encoding = copyEncoding(c.ends[0].encoding, c.ends[1].encoding)
 	if c.ends[0].rec != nil {

@@ -48,6 +48,7 @@ type end struct {
 	roundTrip time.Duration
 
 	mu      sync.Mutex
+	room    int         // how many connections are to work at once at most
 	idle    []*pgx.Conn // connections that see the snapshot, for whoever needs one
 	retries atomic.Int64
 
@@ -140,6 +141,9 @@ func (e *end) open(ctx context.Context, opts catalog.Options, define, marks bool
 		if e.roundTrip < far {
 			break
 		}
+	}
+	if err == nil {
+		e.room, err = pg.Jobs(ctx, leader)
 	}
 	if err == nil && marks {
 		err = e.readMarks(ctx, leader)

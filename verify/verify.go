@@ -47,7 +47,8 @@ import (
 // Options say what to compare. The zero value compares the DefaultLevels on two
 // connections a side.
 type Options struct {
-	// Jobs is how many connections a side read at once; 0 means 2. One more a
+	// Jobs is how many connections a side read at once; 0 means as many as
+	// there are processors, 2 to 8, but at most half of those that an end has left. One more a
 	// side holds the snapshot.
 	Jobs int
 	// Engine is what digests the rows; "" means EngineAuto.
@@ -148,9 +149,6 @@ func recordedRun(ctx context.Context, rec *recording, target *pgx.ConnConfig, op
 
 func run(ctx context.Context, source, target *end, opts Options) (*Report, error) {
 	began := time.Now()
-	if opts.Jobs <= 0 {
-		opts.Jobs = 2
-	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}

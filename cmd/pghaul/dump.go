@@ -78,7 +78,7 @@ func (o *dumpFlags) addFlags(cmd *cobra.Command, g *globals) {
 	f.BoolVar(&o.Overwrite, "overwrite", false, "start over the archive in the directory, complete or interrupted; with -Fc what\nan interrupted dump has left of the file")
 	f.StringVarP(&o.format, "format", "F", "d", "`FORMAT`: d, a directory archive, c, a custom archive in one file, or p, a plain SQL script for psql")
 	f.StringVar(&o.archiveVersion, "archive-version", "1.16", "`VERSION` of the table of contents: 1.16, 1.15 for pg_restore 16, or 1.14\nfor 12 to 15, with gzip or none")
-	f.IntVarP(&o.Jobs, "jobs", "j", 2, "read tables on `N` connections")
+	addJobs(f, &o.Jobs, "read tables")
 	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`METHOD[:LEVEL]`: zstd, lz4, gzip or none; 0 to 9 is gzip")
 	f.BoolVar(&o.NoSync, "no-sync", false, "do not wait for the files to reach the disk")
 	f.StringVar(&o.lockTimeout, "lock-wait-timeout", "", "fail when a table lock takes longer than `TIME`: ms, or with a unit (5s)")
@@ -155,8 +155,6 @@ func (o *dumpFlags) check(args []string) error {
 	switch {
 	case len(args) > 1, len(args) == 1 && o.conn.dbname != "":
 		return usagef("too many arguments: one database at a time")
-	case o.Jobs < 1:
-		return usagef("-j/--jobs must be 1 or more")
 	case o.Select.SchemaOnly && o.Select.DataOnly:
 		return usagef("-s/--schema-only and -a/--data-only contradict each other")
 	case o.script.Clean && o.Select.DataOnly:
@@ -251,7 +249,7 @@ func runDump(ctx context.Context, o *dumpFlags, g *globals, args []string) error
 		return rep.close(ctx, nil, err)
 	}
 	pg.LimitRate(source.config, int64(o.limit))
-	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "dumping")
+	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "dumping", nil)
 	defer front.Stop()
 	o.Tool, o.Logger, o.Progress, o.Facts = toolName(), g.log, front.Tracker, platform.Archived
 	o.Encoding = cmp.Or(o.Encoding, source.encoding)

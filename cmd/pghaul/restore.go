@@ -77,7 +77,7 @@ func (o *restoreFlags) addFlags(cmd *cobra.Command, g *globals) {
 	how := newGroup("How to restore")
 	f := how.flags
 	f.StringVarP(&o.format, "format", "F", "", "archive `FORMAT`: d, c or t; whatever is given, the archive itself says")
-	f.IntVarP(&o.Jobs, "jobs", "j", 2, "work on `N` connections")
+	addJobs(f, &o.Jobs, "work")
 	addRate(f, &o.limit, "the server")
 	f.BoolVarP(&o.ExitOnError, "exit-on-error", "e", false, "stop at the first error instead of going on")
 	f.BoolVarP(&o.Clean, "clean", "c", false, "drop objects before creating them")
@@ -144,8 +144,6 @@ func (o *restoreFlags) check(args []string) error {
 		return usagef("ARCHIVE is missing: the directory to restore from")
 	case len(args) > 1:
 		return usagef("too many arguments: one archive at a time")
-	case o.Jobs < 1:
-		return usagef("-j/--jobs must be 1 or more")
 	case o.IfExists && !o.Clean:
 		return usagef("--if-exists needs -c/--clean")
 	case o.conn.dbname == "" && o.file == "" && !o.list && !o.dryRun:
@@ -296,7 +294,7 @@ func (o *restoreFlags) run(ctx context.Context, g *globals, source restore.Sourc
 	if journal != nil {
 		o.Journal, config = journal, journal.Target()
 	}
-	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "restoring")
+	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "restoring", nil)
 	defer front.Stop()
 	o.Logger, o.Progress = g.log, front.Tracker
 	r, err := restore.Run(ctx, config, source, o.Options)
