@@ -36,6 +36,8 @@ type migrateFlags struct {
 	shown        map[string]bool // warnings of the plan that have been shown
 	verb         string          // of the summary
 	blockedHint  string          // what else can be done about a plan that blocks
+	page         string          // path of the HTML report
+	timeline     timeline        // for it
 }
 
 func newMigrate(g *globals) *cobra.Command {
@@ -83,7 +85,7 @@ a run that was killed. "pghaul rollback" undoes a whole run.
 
 	run := newGroup("How to run")
 	f = run.flags
-	f.IntVarP(&o.Jobs, "jobs", "j", 2, "work on `N` connections a side")
+	addJobs(f, &o.Jobs, "work")
 	addRate(f, &o.limit, "the source")
 	f.StringSliceVar(&o.phases, "phase", nil, "only this `PHASE`: pre-schema, schema-data or post-schema; may be repeated")
 	f.BoolVar(&o.KeepGoing, "keep-going", false, "go on after errors, and tell them at the end")
@@ -91,6 +93,7 @@ a run that was killed. "pghaul rollback" undoes a whole run.
 	f.BoolVar(&o.NoRollback, "no-rollback", false, "leave what a failed phase has made, for --resume")
 	f.BoolVar(&o.NoVerify, "no-verify", false, "do not compare the two databases at the end")
 	f.BoolVar(&o.NoAnalyze, "no-analyze", false, "gather no statistics at the end")
+	f.StringVar(&o.page, "report", "", "write a page for people to `FILE`, HTML that needs nothing else")
 	addReportFlag(f, g)
 	addGroups(cmd, both, what, how, run)
 	return cmd
@@ -108,8 +111,6 @@ func (o *migrateFlags) checkFlags(args []string) error {
 	switch {
 	case len(args) > 0:
 		return usagef("migrate takes no arguments: the ends are --source and --target")
-	case o.Jobs < 1:
-		return usagef("-j/--jobs must be 1 or more")
 	case o.KeepGoing && o.NoRollback:
 		return usagef("--keep-going and --no-rollback contradict each other")
 	}
@@ -165,7 +166,14 @@ func runMigrate(ctx context.Context, o *migrateFlags, g *globals, args []string)
 	if err != nil {
 		return err
 	}
+	page, err := openPage(o.page)
+	if err != nil {
+		return err
+	}
 	r, err := o.migrate(ctx, g)
+	if pageErr := page.close(r != nil, func(w io.Writer) error { return writeMigration(w, r, &o.timeline, err) }); pageErr != nil {
+		err = errors.Join(err, pageErr)
+	}
 	if closeErr := o.secrets.close(); closeErr != nil && err == nil {
 		err = closeErr
 	}
@@ -186,7 +194,7 @@ func (o *migrateFlags) migrate(ctx context.Context, g *globals) (*migrate.Report
 
 // run migrates, and tells before and after what.
 func (o *migrateFlags) run(ctx context.Context, g *globals, title string, do func(migrate.Options) (*migrate.Report, error)) (*migrate.Report, error) {
-	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), title)
+	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), title, o.timeline.hear)
 	defer front.Stop()
 	o.Tool, o.Logger, o.Progress = toolName(), g.log, front.Tracker
 	o.Secrets = o.secrets.add

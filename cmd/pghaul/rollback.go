@@ -70,7 +70,7 @@ func (o *rollbackFlags) rollback(ctx context.Context, g *globals) (*migrate.Roll
 	if err != nil {
 		return nil, err
 	}
-	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "undoing")
+	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "undoing", nil)
 	defer front.Stop()
 	o.Logger, o.Progress = g.log, front.Tracker
 	r, err := migrate.Rollback(ctx, target.config, o.RollbackOptions)

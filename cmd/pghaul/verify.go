@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"slices"
@@ -80,7 +81,7 @@ wrong server; .pgpass (PGPASSFILE) and service files (PGSERVICEFILE) are read.
 	f.StringVar(&o.level, "level", "default", "compare these: `LIST` of schema, counts, digest, sequences, large-objects, indexes, security, statistics; all or default")
 	out := newGroup("Output options")
 	f = out.flags
-	f.IntVarP(&o.Jobs, "jobs", "j", 2, "read on `N` connections on each side")
+	addJobs(f, &o.Jobs, "read")
 	f.StringVar(&o.engine, "engine", "auto", "digest rows by `ENGINE`: stream reads them, push lets the servers\ncompute; auto takes push for servers that are far")
 	f.StringVar(&o.state, "state", "", "note in `FILE` which tables are equal")
 	f.BoolVar(&o.resume, "resume", false, "do not read tables again that are equal by the file of --state\nand that nobody has written to since")
@@ -107,8 +108,6 @@ func runVerify(ctx context.Context, o *verifyFlags, g *globals, args []string) e
 		return usagef("verify takes no arguments: the ends are --source and --target")
 	case o.MaxRows < 0:
 		return usagef("--max-rows must be 0 or more")
-	case o.Jobs < 1:
-		return usagef("-j/--jobs must be 1 or more")
 	case !slices.Contains([]string{"text", "json", "junit"}, o.format):
 		return usagef("--format %q: want text, json or junit", o.format)
 	}
@@ -201,7 +200,12 @@ func (o *verifyFlags) verify(ctx context.Context, g *globals) (r *verify.Report,
 		}
 		defer func() { err = errors.Join(err, o.Journal.Close()) }()
 	}
-	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "comparing")
+	page, err := openPage(o.page)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, page.close(false, nil)) }()
+	front := ui.Start(ctx, g.screen, ui.Mode(g.progress), "comparing", nil)
 	defer front.Stop()
 	o.Logger, o.Progress = g.log, front.Tracker
 	if original != nil {
@@ -216,10 +220,8 @@ func (o *verifyFlags) verify(ctx context.Context, g *globals) (r *verify.Report,
 	if err := o.print(g, r); err != nil {
 		return r, err
 	}
-	if o.page != "" {
-		if err := o.writePage(r); err != nil {
-			return r, err
-		}
+	if err := page.close(true, func(w io.Writer) error { return writeHTML(w, r) }); err != nil {
+		return r, err
 	}
 	if !r.Equal() {
 		return r, errIncomplete
@@ -235,19 +237,6 @@ func (o *verifyFlags) print(g *globals, r *verify.Report) error {
 		return writeJSON(g.stdout, verifyReport(r, o.digests(r)))
 	}
 	return writeComparison(g.stdout, r, o.digests(r))
-}
-
-// writePage writes the HTML report.
-func (o *verifyFlags) writePage(r *verify.Report) (err error) {
-	file, err := os.Create(o.page)
-	if err != nil {
-		return fmt.Errorf("--report: %w", err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	if err := writeHTML(file, r); err != nil {
-		return fmt.Errorf("write report %s: %w", o.page, err)
-	}
-	return nil
 }
 
 // digests reports whether rows were compared and not only counted.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	_ "embed" // the page's template
 	"fmt"
-	"html/template"
 	"io"
 	"math"
 	"strings"
@@ -35,6 +34,7 @@ type page struct {
 	More                   int
 	Expected               []pageReason
 	Tables, Sequences      []pageRow
+	Method                 []string // by which rows were compared
 }
 
 type pageEnd struct{ Name, Database, Major, When, LSN string }
@@ -66,15 +66,11 @@ type pageRow struct{ Name, Source, Target, Result, Class, Note string }
 
 // writeHTML writes a comparison as one page that needs nothing else.
 func writeHTML(w io.Writer, r *verify.Report) error {
-	t, err := template.New("report").Parse(verifyPage)
-	if err != nil {
-		return err
-	}
-	return t.Execute(w, newPage(r))
+	return writeTemplate(w, verifyPage, newPage(r))
 }
 
 func newPage(r *verify.Report) *page {
-	p := &page{Tool: toolName(), Verdict: verdict(r), Written: time.Now().UTC().Format("2006-01-02 15:04:05 UTC"), Equal: r.Equal(), R: r}
+	p := &page{Tool: toolName(), Verdict: verdict(r), Written: time.Now().UTC().Format("2006-01-02 15:04:05 UTC"), Equal: r.Equal(), R: r, Method: method(r)}
 	for _, e := range []struct {
 		name string
 		verify.End

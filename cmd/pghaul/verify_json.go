@@ -82,13 +82,6 @@ type jsonEnd struct {
 	RoundTrip float64 `json:"round_trip_seconds,omitempty"`
 }
 
-func newJSONEnd(e verify.End) jsonEnd {
-	return jsonEnd{
-		Database: e.Database, Version: e.Version, Snapshot: e.Snapshot, Taken: e.Taken, LSN: e.LSN, Recorded: e.Recorded,
-		RoundTrip: e.RoundTrip.Seconds(),
-	}
-}
-
 type jsonVerify struct {
 	Equal     bool           `json:"equal"`
 	Snapshot  string         `json:"snapshot"`
@@ -143,6 +136,7 @@ func verifyReport(r *verify.Report, digests bool) any {
 	}
 	out := jsonVerify{
 		Equal: r.Equal(), Snapshot: r.Snapshot, Source: endReport(r.Source), Target: endReport(r.Target), Seconds: r.Elapsed.Seconds(),
+		Engine: string(r.Engine), EngineReason: r.EngineReason, Retries: r.Retries,
 		Tables: make([]jsonTable, len(r.Tables)), Sequences: make([]jsonSequence, len(r.Sequences)),
 		Differences: make([]jsonDifference, len(r.Differences)), Levels: make([]jsonLevel, len(r.Levels)),
 	}
@@ -175,7 +169,7 @@ func verifyReport(r *verify.Report, digests bool) any {
 }
 
 func endReport(e verify.End) jsonEnd {
-	return jsonEnd{Database: e.Database, Version: e.Version, Snapshot: e.Snapshot, Taken: e.Taken, LSN: e.LSN, Recorded: e.Recorded}
+	return jsonEnd{Database: e.Database, Version: e.Version, Snapshot: e.Snapshot, Taken: e.Taken, LSN: e.LSN, Recorded: e.Recorded, RoundTrip: e.RoundTrip.Seconds()}
 }
 
 func rowsReport(d *verify.RowDiff) *jsonRows {

@@ -42,8 +42,9 @@ type Front struct {
 
 // Start begins to show progress on screen. verb says in a word what is done:
 // "dumping". The Front must be stopped; it stops by itself when ctx ends, so
-// that a terminal is in order before a process is killed.
-func Start(ctx context.Context, screen *Screen, mode Mode, verb string) *Front {
+// that a terminal is in order before a process is killed. also hears all events,
+// whatever is shown; it may be nil.
+func Start(ctx context.Context, screen *Screen, mode Mode, verb string, also func(progress.Event)) *Front {
 	if mode == Auto {
 		mode = Plain
 		if screen.Terminal() {
@@ -58,10 +59,19 @@ func Start(ctx context.Context, screen *Screen, mode Mode, verb string) *Front {
 		f = &lines{screen: screen, verb: verb}
 	case mode == JSON:
 		f = &jsonLines{screen: screen}
+	case also != nil:
+		return &Front{Tracker: progress.NewTracker(also), stop: func() {}}
 	default:
 		return &Front{stop: func() {}}
 	}
-	tracker := progress.NewTracker(f.event)
+	hear := f.event
+	if also != nil {
+		hear = func(e progress.Event) {
+			f.event(e)
+			also(e)
+		}
+	}
+	tracker := progress.NewTracker(hear)
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {

@@ -231,7 +231,7 @@ func TestStatusLinesGolden(t *testing.T) {
 func TestPlainLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		f := Start(t.Context(), NewScreen(&out, nil), Auto, "dumping")
+		f := Start(t.Context(), NewScreen(&out, nil), Auto, "dumping", nil)
 		f.Tracker.Expect(5, 4000)
 		f.Tracker.Phase("data")
 		orders := f.Tracker.StartSized("data", "public.orders", 2000)
@@ -267,7 +267,7 @@ func TestBarDrawsAndCleansUp(t *testing.T) {
 		s := NewScreen(term, columnsOf(80))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		f := Start(ctx, s, Auto, "dumping")
+		f := Start(ctx, s, Auto, "dumping", nil)
 		f.Tracker.Expect(1, 1000)
 		k := f.Tracker.StartSized("data", "public.orders", 1000)
 		k.Add(5, 500)
@@ -290,7 +290,7 @@ func TestBarDrawsAndCleansUp(t *testing.T) {
 func TestJSONLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		f := Start(t.Context(), NewScreen(&out, nil), JSON, "dumping")
+		f := Start(t.Context(), NewScreen(&out, nil), JSON, "dumping", nil)
 		f.Tracker.Expect(2, 4000)
 		f.Tracker.Phase("data")
 		k := f.Tracker.StartSized("data", "public.orders", 2000)
@@ -305,7 +305,7 @@ func TestJSONLines(t *testing.T) {
 
 func TestModeNoneCountsNothing(t *testing.T) {
 	var out bytes.Buffer
-	f := Start(t.Context(), NewScreen(&out, columnsOf(80)), None, "dumping")
+	f := Start(t.Context(), NewScreen(&out, columnsOf(80)), None, "dumping", nil)
 	f.Tracker.Start("data", "t").Done(nil)
 	f.Stop()
 	if f.Tracker != nil || out.Len() > 0 {
