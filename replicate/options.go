@@ -36,6 +36,10 @@ type Options struct {
 	Heartbeat time.Duration
 	// Patience is how long the loss of a server is put up with; 0 means for ever.
 	Patience time.Duration
+	// Reach is the source as the server of the target reaches it, for EngineNative,
+	// where that is another address than that of Source. A user of its own in it is
+	// who the subscription connects as; else a role is made for that. nil means Source.
+	Reach *pgx.ConnConfig
 	// Logger hears of lost connections and warnings; nil discards.
 	Logger *slog.Logger
 }
@@ -51,4 +55,25 @@ type Follow struct {
 	opts   Options
 	log    *slog.Logger
 	holder *pgx.Conn // made the slot and holds the snapshot
+}
+
+func (o *Options) batchChanges() int {
+	if o.BatchChanges <= 0 {
+		return 1000
+	}
+	return o.BatchChanges
+}
+
+func (o *Options) batchBytes() int {
+	if o.BatchBytes <= 0 {
+		return 4 << 20
+	}
+	return o.BatchBytes
+}
+
+func (o *Options) heartbeat() time.Duration {
+	if o.Heartbeat == 0 {
+		return 10 * time.Second
+	}
+	return o.Heartbeat
 }
