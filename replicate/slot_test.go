@@ -10,41 +10,6 @@ import (
 	"github.com/pghaul/pghaul/internal/pgtest"
 )
 
-// ends are a source and a target, each a database of its own.
-type ends struct {
-	source, target     *pgtest.Server
-	sourceDB, targetDB string
-}
-
-func newEnds(t *testing.T, from, to int) *ends {
-	t.Helper()
-	e := &ends{source: pgtest.Logical(t, from), target: pgtest.Start(t, to)}
-	e.sourceDB, e.targetDB = e.source.Database(t), e.target.Database(t)
-	return e
-}
-
-func (e *ends) options(t *testing.T, tables ...string) Options {
-	t.Helper()
-	o := Options{Source: e.source.Config(t, e.sourceDB), Target: e.target.Config(t, e.targetDB), Engine: EngineApply, ID: testID(t)}
-	for _, name := range tables {
-		schema, name, found := strings.Cut(name, ".")
-		if !found {
-			schema, name = "public", schema
-		}
-		o.Tables = append(o.Tables, Table{Schema: schema, Name: name})
-	}
-	return o
-}
-
-// testID is an ID that no other test on the same server has: slots are the
-// server's.
-func testID(t *testing.T) string {
-	t.Helper()
-	id := newID()
-	t.Log("follow", id)
-	return id
-}
-
 func TestStart(t *testing.T) {
 	for _, major := range pgtest.Sources(t) {
 		t.Run("pg"+strconv.Itoa(major), func(t *testing.T) {
@@ -123,7 +88,7 @@ INSERT INTO log VALUES ('before')`)
 			if len(got) != len(want) {
 				t.Errorf("tables %v", got)
 			}
-			text := e.source.Text(t, e.sourceDB, "SELECT string_agg(schemaname || '.' || tablename, ',' ORDER BY schemaname COLLATE \"C\", tablename COLLATE \"C\") FROM pg_publication_tables WHERE pubname = '"+f.Publication+"'")
+			text := e.source.Text(t, e.sourceDB, "SELECT string_agg(schemaname || '.' || tablename, ',' ORDER BY schemaname::text COLLATE \"C\", tablename::text COLLATE \"C\") FROM pg_publication_tables WHERE pubname = '"+f.Publication+"'")
 			if text != strings.Join(published, ",") {
 				t.Errorf("published is %s", text)
 			}
