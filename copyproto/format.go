@@ -2,7 +2,6 @@ package copyproto
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -121,42 +120,87 @@ func WriteStream(to io.Writer, do func(io.Writer) error) error {
 	return err
 }
 
-// A Cutter finds where rows end in a stream that may be cut anywhere.
-type Cutter struct {
+// A cutter finds where rows end in a stream that may be cut anywhere.
+type cutter struct {
 	format Format
 	tuples copybin.Splitter
-	inside bool // of text
 }
 
-// NewCutter returns a Cutter of rows in a format, "" for Text, without header
-// and trailer.
-func NewCutter(f Format) *Cutter { return &Cutter{format: f} }
+// next returns how much of p belongs to the row that begins or goes on there, and
+// whether that is its end. p is not empty.
+func (c *cutter) next(p []byte) (n int, end bool, err error) {
+	if c.format == Binary {
+		return c.tuples.Next(p)
+	}
+	if n = indexNewline(p) + 1; n == 0 {
+		return len(p), false, nil
+	}
+	return n, true, nil
+}
 
-// Last takes the next piece and returns where the last row that ends in it ends,
-// 0 if none does, and how many end in it.
-func (c *Cutter) Last(p []byte) (n int, rows int64, err error) {
+// last takes all of p and returns where the last row that ends in it ends, 0 if
+// none does.
+func (c *cutter) last(p []byte) (n int, err error) {
 	if c.format != Binary {
-		if len(p) > 0 {
-			c.inside = p[len(p)-1] != '\n'
-		}
-		return lastNewline(p) + 1, CountRows(p), nil
+		return lastNewline(p) + 1, nil
 	}
 	for at := 0; at < len(p); {
 		k, end, err := c.tuples.Next(p[at:])
 		if err != nil {
-			return n, rows, fmt.Errorf("after %d rows: %w", rows, err)
+			return n, err
 		}
 		if at += k; end {
-			n, rows = at, rows+1
+			n = at
 		}
 	}
-	return n, rows, nil
+	return n, nil
 }
 
+// A Counter counts rows as they pass. The zero Counter counts those of text and
+// passes them to nobody.
+type Counter struct {
+	To     io.Writer // may be nil
+	Format Format
+	tuples copybin.Splitter
+	inside bool // of text
+	rows   int64
+}
+
+// Rows is how many rows have ended so far.
+func (c *Counter) Rows() int64 { return c.rows }
+
 // Inside reports whether a row has begun that has not ended.
-func (c *Cutter) Inside() bool {
-	if c.format == Binary {
-		return c.tuples.Inside()
+func (c *Counter) Inside() bool { return c.inside || c.tuples.Inside() }
+
+// Write implements io.Writer. What is not in the form of binary rows is an error.
+func (c *Counter) Write(p []byte) (int, error) {
+	if c.Format != Binary {
+		c.rows += CountRows(p)
+		c.inside = len(p) > 0 && p[len(p)-1] != '\n' || len(p) == 0 && c.inside
 	}
-	return c.inside
+	for at := 0; at < len(p) && c.Format == Binary; {
+		n, end, err := c.tuples.Next(p[at:])
+		if err != nil {
+			return 0, err
+		}
+		if at += n; end {
+			c.rows++
+		}
+	}
+	if c.To == nil {
+		return len(p), nil
+	}
+	return c.To.Write(p)
+}
+
+// ErrNeedsBinary says that a row is too long for COPY's text format and not for
+// its binary one.
+var ErrNeedsBinary = errors.New("a row is too long for COPY's text format, and not for its binary one")
+
+// A Strict is a Source that leaves rows out that COPY cannot send.
+type Strict interface {
+	// Strict returns a Source whose error is ErrNeedsBinary where it would leave a
+	// row out that the binary format can hold, which then nobody but the caller has
+	// seen.
+	Strict() Source
 }

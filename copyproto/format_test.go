@@ -90,7 +90,7 @@ func TestTupleWriterFlush(t *testing.T) {
 }
 
 // FuzzBinaryDigest: the digest depends neither on the order of rows nor on where
-// the stream is cut, and a Cutter agrees with it on the rows.
+// the stream is cut, and a Counter finds as many rows.
 func FuzzBinaryDigest(f *testing.F) {
 	f.Add([]byte("one"), []byte{}, uint16(3))
 	f.Add([]byte("\xff\xff"), []byte("two\n"), uint16(1))
@@ -98,22 +98,20 @@ func FuzzBinaryDigest(f *testing.F) {
 		rows := tuples(string(a), string(b), string(a))
 		digest := func(piece int, rows ...[]byte) copyproto.Digest {
 			h := copyproto.Hasher{Format: copyproto.Binary}
-			c := copyproto.NewCutter(copyproto.Binary)
-			var count int64
+			c := copyproto.Counter{Format: copyproto.Binary}
 			p := bytes.Join(rows, nil)
 			for len(p) > 0 {
 				k := min(piece, len(p))
 				if _, err := h.Write(p[:k]); err != nil {
 					t.Fatal(err)
 				}
-				at, n, err := c.Last(p[:k])
-				if err != nil || at > k || c.Inside() != h.Partial() || !c.Inside() && at != k {
-					t.Fatalf("at %d of %d, %v", at, k, err)
+				if _, err := c.Write(p[:k]); err != nil || c.Inside() != h.Partial() {
+					t.Fatal(c.Inside(), err)
 				}
-				p, count = p[k:], count+n
+				p = p[k:]
 			}
-			if h.Partial() || h.Sum().Rows != count {
-				t.Fatalf("%d rows, and %d", h.Sum().Rows, count)
+			if h.Partial() || h.Sum().Rows != c.Rows() {
+				t.Fatalf("%d rows, and %d", h.Sum().Rows, c.Rows())
 			}
 			return h.Sum()
 		}
@@ -133,5 +131,74 @@ func BenchmarkBinaryHasher(b *testing.B) {
 	for b.Loop() {
 		h := copyproto.Hasher{Format: copyproto.Binary}
 		_, _ = h.Write(block)
+	}
+}
+
+// sink keeps what a Splitter hands on.
+type sink struct {
+	runs [][]byte // of whole rows
+	long [][]byte
+	rows int64
+	open bool
+}
+
+func (s *sink) WriteRows(p []byte, n int64) error {
+	s.runs, s.rows = append(s.runs, bytes.Clone(p)), s.rows+n
+	return nil
+}
+
+func (s *sink) Row() (io.WriteCloser, error) {
+	s.long, s.rows, s.open = append(s.long, nil), s.rows+1, true
+	return longSink{s}, nil
+}
+
+type longSink struct{ s *sink }
+
+func (l longSink) Write(p []byte) (int, error) {
+	last := &l.s.long[len(l.s.long)-1]
+	*last = append(*last, p...)
+	return len(p), nil
+}
+
+func (l longSink) Close() error { l.s.open = false; return nil }
+
+// However a stream is cut, rows are handed on whole, and long ones in pieces.
+func TestSplitter(t *testing.T) {
+	long := strings.Repeat("y", 5<<20)
+	short := []string{"one", "", strings.Repeat("x", 100)}
+	streams := map[copyproto.Format][][]byte{copyproto.Binary: tuples(append(short, long, "two", "three", long)...)}
+	for _, v := range append(short, long, "two", "three", long) {
+		streams[copyproto.Text] = append(streams[copyproto.Text], []byte(v+"\n"))
+	}
+	for f, rows := range streams {
+		stream := bytes.Join(rows, nil)
+		for _, piece := range []int{100, 1 << 16, 3 << 20, len(stream)} {
+			to := &sink{}
+			s := copyproto.NewSplitter(to, f)
+			for p := stream; len(p) > 0; p = p[min(piece, len(p)):] {
+				if _, err := s.Write(p[:min(piece, len(p))]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			h := copyproto.Hasher{Format: f}
+			_, _ = h.Write(stream)
+			if !s.Between() || to.open || s.Sum() != h.Sum() || to.rows != int64(len(rows)) {
+				t.Fatalf("%s in pieces of %d: between %v, %d rows, %v, want %v", f, piece, s.Between(), to.rows, s.Sum(), h.Sum())
+			}
+			var total int
+			for _, run := range append(to.runs, to.long...) {
+				whole := copyproto.Hasher{Format: f}
+				_, err := whole.Write(run)
+				if total += len(run); err != nil || whole.Partial() {
+					t.Errorf("%s in pieces of %d: a run of %d bytes ends inside a row, %v", f, piece, len(run), err)
+				}
+			}
+			if total != len(stream) || piece < len(long)/2 && len(to.long) != 2 {
+				t.Errorf("%s in pieces of %d: %d of %d bytes, %d long rows", f, piece, total, len(stream), len(to.long))
+			}
+			if _, err := s.Write(rows[2][:50]); err != nil || s.Between() {
+				t.Errorf("inside a row: %v", err)
+			}
+		}
 	}
 }

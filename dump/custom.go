@@ -11,6 +11,7 @@ import (
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/catalog"
+	"github.com/pghaul/pghaul/copyproto"
 )
 
 // A customRun is one dump into a custom archive under way: one file or stream,
@@ -97,22 +98,26 @@ func (r *customRun) table(ctx context.Context, conn *pgx.Conn, d *catalog.TableD
 	r.log.Info("dumping contents of table " + d.QualifiedName())
 	task := r.opts.Progress.StartSized("data", d.QualifiedName(), d.Pages*8192)
 	defer func() { task.Done(err) }()
+	f := r.format(d)
 	begin := r.out.Table
-	if r.opts.Inserts != nil {
+	switch {
+	case r.opts.Inserts != nil:
 		begin = r.out.Statements
+	case f == copyproto.Binary:
+		begin = r.out.BinaryTable
 	}
 	rows, err := begin(d.DumpID)
 	if err != nil {
 		return err
 	}
-	w := &rowWriter{part: rows, task: task}
-	if err := r.copyRows(ctx, conn, d, "", w); err != nil {
+	w := newRowWriter(rows, f, task)
+	if err := r.copyRows(ctx, conn, d, "", w, false); err != nil {
 		return errors.Join(err, rows.Abort())
 	}
 	if err := rows.Close(); err != nil {
 		return err
 	}
-	r.record(&table{data: d, digest: w.hash.Sum(), rows: w.rows, size: w.bytes})
+	r.record(&table{data: d, format: f, digest: w.split.Sum(), rows: w.rows, size: w.bytes})
 	return nil
 }
 

@@ -1,12 +1,10 @@
 package dump
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"sync"
@@ -32,6 +30,8 @@ type table struct {
 
 	mu     sync.Mutex
 	left   int // parts not yet done
+	format copyproto.Format
+	turns  bool // a row is too long for text: the table is to be read again
 	digest copyproto.Digest
 	rows   int64
 	size   int64
@@ -74,7 +74,10 @@ func (r *run) record(t *table) {
 		Entry: t.data.DumpID, Schema: t.data.Schema, Name: t.data.Name, Columns: t.data.Columns,
 		Rows: t.rows, Bytes: t.size, File: archive.DataName(t.data.DumpID),
 	}
-	if r.opts.Inserts == nil { // the digest is of COPY text
+	if t.format == copyproto.Binary {
+		d.Format, d.Portable = string(copyproto.Binary), t.turns
+	}
+	if r.opts.Inserts == nil { // the digest is of rows
 		d.Digest = t.digest.String()
 	}
 	r.manifest.Tables = append(r.manifest.Tables, d)
@@ -92,7 +95,7 @@ func (r *run) plan() (jobs []job, tables []*table) {
 	}
 	var total int64
 	for _, d := range r.withRows() {
-		t := &table{data: d, bytes: r.size[d.Table.ID.OID].Bytes}
+		t := &table{data: d, bytes: r.size[d.Table.ID.OID].Bytes, format: r.format(d)}
 		tables = append(tables, t)
 		total += t.bytes
 		ranges := r.ranges(d)
@@ -126,6 +129,10 @@ func (r *run) work(ctx context.Context, j job) error {
 				err = r.largeObjects(ctx, conn, j.blobs)
 			} else {
 				err = r.rows(ctx, conn, j)
+			}
+			if errors.Is(err, errTurned) {
+				r.pool.put(conn)
+				return r.work(ctx, job{table: j.table})
 			}
 			if err != nil {
 				pg.Close(conn) // its transaction is spoilt
@@ -201,39 +208,48 @@ func (r *run) rows(ctx context.Context, conn *pgx.Conn, j job) (err error) {
 		return err
 	}
 	part := t.file.Part(j.part)
-	w := &rowWriter{part: part, task: t.task}
+	w := newRowWriter(part, t.format, t.task)
+	w.stop = t.turning
 	defer func() {
-		if err != nil {
+		if err != nil && !errors.Is(err, errTurned) {
 			t.task.Add(-w.rows, -w.bytes)
 			err = errors.Join(err, part.Abort())
 		}
+		if errors.Is(err, copyproto.ErrNeedsBinary) {
+			err = t.turn(r)
+		}
 	}()
-	if err := r.copyRows(ctx, conn, t.data, j.where, w); err != nil {
+	if err := r.copyRows(ctx, conn, t.data, j.where, w, r.mayTurn(t)); err != nil {
 		return err
 	}
 	if err := part.Close(); err != nil {
 		return fmt.Errorf("dump %s: %w", t.data.QualifiedName(), err)
 	}
-	return t.done(w)
+	return t.done(r, w)
 }
 
-// copyRows reads a table's rows, or those of a TID range, into w.
-func (l *Live) copyRows(ctx context.Context, conn *pgx.Conn, d *catalog.TableData, where string, w *rowWriter) error {
+// copyRows reads a table's rows, or those of a TID range, into w. What COPY cannot
+// send is left out, unless turn says that copyproto.ErrNeedsBinary is wanted for text that
+// is too long for its format alone.
+func (l *Live) copyRows(ctx context.Context, conn *pgx.Conn, d *catalog.TableData, where string, w *rowWriter, turn bool) error {
 	if l.opts.Inserts != nil {
 		return l.insertRows(ctx, conn, d, where, w.statement)
 	}
 	for {
 		before := w.rows
-		n, err := copyproto.Query{Conn: conn.PgConn(), SQL: lockRows(d) + d.CopyTo(where)}.CopyTo(ctx, w)
+		n, err := copyproto.Query{Conn: conn.PgConn(), SQL: lockRows(d) + copyTo(d, where, w.format), Format: w.format}.CopyTo(ctx, w)
 		if err == nil {
 			return l.dumped(conn, d, w.end(before+n))
 		}
-		if !tooLong(err) || !w.between() {
+		if !tooLong(err) || !w.split.Between() {
 			return l.dumped(conn, d, err)
 		}
-		row, lookErr := l.oversized(ctx, conn, d, where, w.rows-before)
-		if row == nil {
+		row, lookErr := l.oversized(ctx, conn, d, where, w.rows-before, w.format)
+		switch {
+		case row == nil:
 			return l.dumped(conn, d, errors.Join(err, lookErr))
+		case turn && row.fits:
+			return copyproto.ErrNeedsBinary
 		}
 		l.leaveOut(row)
 		where = row.after(where)
@@ -291,25 +307,33 @@ func (t *table) start(r *run) (err error) {
 	if t.file != nil {
 		return nil
 	}
-	r.log.Info("dumping contents of table " + t.data.QualifiedName())
-	t.task = r.opts.Progress.StartSized("data", t.data.QualifiedName(), t.bytes)
-	if r.opts.Inserts != nil {
-		t.file, err = r.writer.Statements(t.data.DumpID)
-	} else {
-		t.file, err = r.writer.Table(t.data.DumpID)
+	if t.task == nil {
+		r.log.Info("dumping contents of table " + t.data.QualifiedName())
+		t.task = r.opts.Progress.StartSized("data", t.data.QualifiedName(), t.bytes)
 	}
+	begin := r.writer.Table
+	switch {
+	case r.opts.Inserts != nil:
+		begin = r.writer.Statements
+	case t.format == copyproto.Binary:
+		begin = r.writer.BinaryTable
+	}
+	t.file, err = begin(t.data.DumpID)
 	return err
 }
 
 // done adds a finished part and closes the file after the last.
-func (t *table) done(w *rowWriter) error {
+func (t *table) done(r *run, w *rowWriter) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.digest = t.digest.Add(w.hash.Sum())
+	t.digest = t.digest.Add(w.split.Sum())
 	t.rows += w.rows
 	t.size += w.bytes
 	if t.left--; t.left > 0 {
 		return nil
+	}
+	if t.turns && t.format != copyproto.Binary {
+		return t.turned(r)
 	}
 	_, err := t.file.Close()
 	t.task.Done(err)
@@ -319,90 +343,38 @@ func (t *table) done(w *rowWriter) error {
 	return nil
 }
 
-// longRow is the length from which a row is not held in memory, in bytes.
-const longRow = 4 << 20
-
-// A rowWriter hashes rows and hands them to the archive. They come in blocks
-// that may end inside a row, whose beginning then waits for the rest.
+// A rowWriter hashes rows and hands them to the archive, and counts.
 type rowWriter struct {
-	part  archive.RowWriter
-	task  *progress.Task
-	hash  copyproto.Hasher
-	carry []byte         // the beginning of a row
-	long  io.WriteCloser // takes a row that is too long to wait
-	rows  int64
-	bytes int64
+	part   archive.RowWriter
+	task   *progress.Task
+	format copyproto.Format
+	split  *copyproto.Splitter
+	stop   func() error // nil for never
+	rows   int64
+	bytes  int64
+}
+
+// newRowWriter returns a writer of rows in a format to part.
+func newRowWriter(part archive.RowWriter, f copyproto.Format, task *progress.Task) *rowWriter {
+	return &rowWriter{part: part, task: task, format: f, split: copyproto.NewSplitter(part, f)}
 }
 
 // Write implements io.Writer.
 func (w *rowWriter) Write(p []byte) (int, error) {
-	n := len(p)
-	w.bytes += int64(n)
-	before := w.hash.Sum().Rows
-	if w.long != nil {
-		end := bytes.IndexByte(p, '\n') + 1
-		if end == 0 {
-			end = len(p)
-		}
-		if err := w.piece(p[:end]); err != nil {
+	if w.stop != nil {
+		if err := w.stop(); err != nil {
 			return 0, err
 		}
-		p = p[end:]
 	}
-	if err := w.whole(p[:bytes.LastIndexByte(p, '\n')+1]); err != nil {
+	w.bytes += int64(len(p))
+	before := w.split.Sum().Rows
+	if _, err := w.split.Write(p); err != nil {
 		return 0, err
 	}
-	if rest := p[bytes.LastIndexByte(p, '\n')+1:]; len(rest) > 0 {
-		w.carry = append(w.carry, rest...)
-		if len(w.carry) >= longRow {
-			if err := w.begin(); err != nil {
-				return 0, err
-			}
-		}
-	}
-	rows := w.hash.Sum().Rows - before
+	rows := w.split.Sum().Rows - before
 	w.rows += rows
-	w.task.Add(rows, int64(n))
-	return n, nil
-}
-
-// whole takes rows, of which the first may have begun before.
-func (w *rowWriter) whole(p []byte) error {
-	if len(p) == 0 {
-		return nil
-	}
-	if len(w.carry) > 0 {
-		w.carry = append(w.carry, p...)
-		p = w.carry
-		w.carry = w.carry[:0]
-	}
-	before := w.hash.Sum().Rows
-	_, _ = w.hash.Write(p)
-	return w.part.WriteRows(p, w.hash.Sum().Rows-before)
-}
-
-// begin hands on the beginning of a long row.
-func (w *rowWriter) begin() (err error) {
-	if w.long, err = w.part.Row(); err != nil {
-		return err
-	}
-	first := w.carry
-	w.carry = nil
-	return w.piece(first)
-}
-
-// piece hands on a piece of a long row; the last ends with a newline.
-func (w *rowWriter) piece(p []byte) error {
-	_, _ = w.hash.Write(p)
-	if _, err := w.long.Write(p); err != nil {
-		return err
-	}
-	if w.hash.Partial() {
-		return nil
-	}
-	err := w.long.Close()
-	w.long = nil
-	return err
+	w.task.Add(rows, int64(len(p)))
+	return len(p), nil
 }
 
 // statement takes an INSERT statement of some rows.
@@ -413,15 +385,12 @@ func (w *rowWriter) statement(text []byte, rows int64) error {
 	return w.part.WriteRows(text, rows)
 }
 
-// between reports whether what was written ends with a row.
-func (w *rowWriter) between() bool { return len(w.carry) == 0 && w.long == nil }
-
 // end checks that what was written is what the server says it sent.
 func (w *rowWriter) end(rows int64) error {
-	if !w.between() {
+	if !w.split.Between() {
 		return errors.New("the server's data ends inside a row")
 	}
-	if got := w.hash.Sum().Rows; got != rows {
+	if got := w.split.Sum().Rows; got != rows {
 		return fmt.Errorf("the server sent %d rows and counted %d", got, rows)
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/catalog"
+	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/progress"
 )
 
@@ -55,6 +56,15 @@ type Options struct {
 	ViaRoot bool
 	// Inserts writes rows as INSERT statements instead of COPY data.
 	Inserts *Inserts
+	// CopyFormat is the format of rows; "" means copyproto.Text. Rows in the binary
+	// format are for servers of the same major version. Tables with a column whose
+	// binary form is not known to depend on its value alone go as text, which
+	// Report.AsText lists.
+	//
+	// A table with a row whose text is too long for COPY, which takes 1 GiB, goes
+	// in the binary format by itself if servers of all versions read it, but not
+	// into a custom archive.
+	CopyFormat copyproto.Format
 	// RowSecurity reads what row-level security lets the role see. Without it
 	// a table that would be filtered is an error.
 	RowSecurity bool
@@ -95,12 +105,13 @@ type Report struct {
 	Entries  int               `json:"entries"`
 	Tables   int               `json:"tables"`
 	Rows     int64             `json:"rows"`
-	Bytes    int64             `json:"bytes"`      // COPY text
-	Stored   int64             `json:"stored"`     // on disk
-	Skipped  []archive.Skipped `json:"skipped"`    // objects that are not in the archive though they were asked for
-	Warnings []string          `json:"warnings"`   // what cost no object but should be known
-	Retries  int               `json:"retries"`    // pieces that were read again because a connection was lost
-	Elapsed  time.Duration     `json:"elapsed_ns"` // of the whole run
+	Bytes    int64             `json:"bytes"`             // of rows, before compression
+	Stored   int64             `json:"stored"`            // on disk
+	Skipped  []archive.Skipped `json:"skipped"`           // objects that are not in the archive though they were asked for
+	Warnings []string          `json:"warnings"`          // what cost no object but should be known
+	AsText   []AsText          `json:"as_text,omitempty"` // tables that are not in the binary format though it was asked for
+	Retries  int               `json:"retries"`           // pieces that were read again because a connection was lost
+	Elapsed  time.Duration     `json:"elapsed_ns"`        // of the whole run
 	Phases   []Phase           `json:"phases"`
 }
 
@@ -183,6 +194,7 @@ func (r *run) open(ctx context.Context, source *pgx.ConnConfig, opts Options) (e
 	facts := asked.wait()
 	r.report.Snapshot, r.report.LSN = r.snapshot.Name, r.snapshot.LSN
 	r.report.Skipped, r.report.Warnings = r.manifest.Skipped, r.db.Warnings
+	r.report.AsText = r.asText
 	r.keepFacts(facts)
 	r.phase(opts.Progress, "data")
 	return nil

@@ -33,9 +33,11 @@ type Live struct {
 	size     map[uint32]catalog.Size // of the tables whose rows are wanted, by OID
 	pool     *pool
 	ahead    readAhead
+	asText   []AsText
 
 	mu      sync.Mutex
 	leftOut []archive.Skipped // rows that could not be read
+	binary  map[int]bool      // dump IDs of the tables that are read in the binary format
 }
 
 // Open reads the catalog of the database that source connects to. Of opts, Dir,
@@ -72,6 +74,9 @@ func (l *Live) load(ctx context.Context, phase func(string)) error {
 	defer pg.Close(conn)
 	phase("catalog")
 	if err := l.readCatalog(ctx, conn); err != nil {
+		return err
+	}
+	if err := l.chooseFormats(ctx, conn); err != nil {
 		return err
 	}
 	l.size, err = sizes(ctx, conn, l.withRows())

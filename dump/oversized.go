@@ -30,6 +30,10 @@ type oversizedRow struct {
 	table string
 	ctid  string
 	key   string // "(id) = (7)", "" without a primary key
+	// fits says that the row is too long for text alone, and that the binary form
+	// of all columns of its table is known to servers of all versions.
+	fits   bool
+	reason string
 }
 
 func (r *oversizedRow) String() string {
@@ -39,12 +43,16 @@ func (r *oversizedRow) String() string {
 	return r.table + " " + r.key
 }
 
-const oversizedReason = "its text is longer than the 1 GiB that COPY can send; move it by itself, a piece at a time"
+// Why rows are left out.
+const (
+	tooLongForAll  = "it is longer than the 1 GiB that COPY can send; move it by itself, a piece at a time"
+	tooLongForText = "its text is longer than the 1 GiB that COPY can send; its binary form is not, so that --copy-format=binary takes it"
+)
 
-// oversized finds the row by which a COPY was ended that had sent so many rows,
-// in the order of the table. conn is in the failed transaction, and after it in
+// oversized finds the row by which a COPY in a format was ended that had sent so
+// many rows, in the order of the table. conn is in the failed transaction, and after it in
 // one that can go on. It returns nil if no row is to blame.
-func (l *Live) oversized(ctx context.Context, conn *pgx.Conn, d *catalog.TableData, where string, sent int64) (*oversizedRow, error) {
+func (l *Live) oversized(ctx context.Context, conn *pgx.Conn, d *catalog.TableData, where string, sent int64, f copyproto.Format) (*oversizedRow, error) {
 	if d.Foreign() || d.Condition != "" || conn.IsClosed() {
 		return nil, nil
 	}
@@ -54,7 +62,7 @@ func (l *Live) oversized(ctx context.Context, conn *pgx.Conn, d *catalog.TableDa
 	if _, err := c.Exec(ctx, again).ReadAll(); err != nil {
 		return nil, err
 	}
-	row := &oversizedRow{table: d.QualifiedName()}
+	row := &oversizedRow{table: d.QualifiedName(), reason: tooLongForAll}
 	condition := ""
 	if where != "" {
 		condition = " WHERE " + where
@@ -66,12 +74,28 @@ func (l *Live) oversized(ctx context.Context, conn *pgx.Conn, d *catalog.TableDa
 	if err != nil {
 		return nil, fmt.Errorf("look for a row that is too long: %w", err)
 	}
-	_, err = copyproto.Query{Conn: c, SQL: d.CopyTo("ctid = " + quote.Literal(row.ctid))}.CopyTo(ctx, io.Discard)
-	if !tooLong(err) {
+	alone := func(f copyproto.Format) (bool, error) {
+		_, err := copyproto.Query{Conn: c, SQL: copyTo(d, "ctid = "+quote.Literal(row.ctid), f), Format: f}.CopyTo(ctx, io.Discard)
+		if err == nil || !tooLong(err) {
+			return err == nil, err
+		}
+		_, err = c.Exec(ctx, again).ReadAll()
+		return false, err
+	}
+	if sent, err := alone(f); sent || err != nil {
 		return nil, err
 	}
-	if _, err := c.Exec(ctx, again).ReadAll(); err != nil {
-		return nil, err
+	if f == copyproto.Text {
+		if fits, err := alone(copyproto.Binary); err != nil {
+			return nil, err
+		} else if fits {
+			row.reason = tooLongForText
+			reasons, err := unfit(ctx, conn, []*catalog.TableData{d}, copyproto.Portable)
+			if err != nil {
+				return nil, err
+			}
+			row.fits = reasons[d] == ""
+		}
 	}
 	if row.key, err = primaryKey(ctx, conn, d, row.ctid); err != nil {
 		return nil, fmt.Errorf("look for the key of a row that is too long: %w", err)
@@ -111,11 +135,11 @@ func (r *oversizedRow) after(where string) string {
 
 // leaveOut notes that a row is not in the archive.
 func (l *Live) leaveOut(r *oversizedRow) {
-	l.log.Warn("row left out: "+oversizedReason, "row", r.String())
-	l.opts.Progress.Skip("data", "ROW "+r.String(), oversizedReason)
+	l.log.Warn("row left out: "+r.reason, "row", r.String())
+	l.opts.Progress.Skip("data", "ROW "+r.String(), r.reason)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	skipped := archive.Skipped{Kind: "ROW", Name: r.String(), Reason: oversizedReason}
+	skipped := archive.Skipped{Kind: "ROW", Name: r.String(), Reason: r.reason}
 	if !slices.Contains(l.leftOut, skipped) { // a part may be read again
 		l.leftOut = append(l.leftOut, skipped)
 	}

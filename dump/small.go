@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/internal/pg"
 )
 
@@ -42,7 +43,7 @@ func (r *run) gather(jobs []job) []job {
 			out = append(out, j)
 			continue
 		}
-		n := len(smallSQL(j.table))
+		n := len(r.smallSQL(j.table))
 		if text+n > smallText || group.cost+j.cost > smallSum {
 			flush()
 		}
@@ -54,7 +55,9 @@ func (r *run) gather(jobs []job) []job {
 	return out
 }
 
-func smallSQL(t *table) string { return lockRows(t.data) + t.data.CopyTo("") + "\n" }
+func (r *run) smallSQL(t *table) string {
+	return lockRows(t.data) + copyTo(t.data, "", r.format(t.data)) + "\n"
+}
 
 // smallTables reads several tables in one round trip. After an error the rest
 // is read one by one, which tells the table that is to blame from its neighbours
@@ -84,7 +87,7 @@ func (r *run) copySmall(ctx context.Context, s *smallWriter) error {
 	}
 	var sql strings.Builder
 	for _, t := range s.tables {
-		sql.WriteString(smallSQL(t))
+		sql.WriteString(r.smallSQL(t))
 	}
 	err = pg.CopyOutEach(ctx, conn.PgConn(), sql.String(), s, s.end)
 	if err == nil && s.done < len(s.tables) {
@@ -105,8 +108,9 @@ type smallWriter struct {
 	r      *run
 	tables []*table
 	done   int
-	w      *rowWriter // of the table after those that are done, nil before it begins
-	err    error      // not of the server or the connection
+	w      *rowWriter             // of the table after those that are done, nil before it begins
+	binary *copyproto.TupleWriter // before w if its rows are in the binary format
+	err    error                  // not of the server or the connection
 }
 
 func (s *smallWriter) begin() error {
@@ -120,13 +124,20 @@ func (s *smallWriter) begin() error {
 	if err := t.start(s.r); err != nil {
 		return err
 	}
-	s.w = &rowWriter{part: t.file.Part(0), task: t.task}
+	f := s.r.format(t.data)
+	if s.w = newRowWriter(t.file.Part(0), f, t.task); f == copyproto.Binary {
+		s.binary = copyproto.NewTuples(s.w)
+	}
 	return nil
 }
 
 // Write implements io.Writer.
 func (s *smallWriter) Write(p []byte) (n int, err error) {
-	if s.err = s.begin(); s.err == nil {
+	switch s.err = s.begin(); {
+	case s.err != nil:
+	case s.binary != nil:
+		n, s.err = s.binary.Write(p)
+	default:
 		n, s.err = s.w.Write(p)
 	}
 	return n, s.err
@@ -142,6 +153,11 @@ func (s *smallWriter) finish(rows int64) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
+	if s.binary != nil {
+		if err := s.binary.End(); err != nil {
+			return err
+		}
+	}
 	if err := s.w.end(rows); err != nil {
 		return err
 	}
@@ -149,9 +165,9 @@ func (s *smallWriter) finish(rows int64) error {
 		return err
 	}
 	w := s.w
-	s.w = nil
+	s.w, s.binary = nil, nil
 	s.done++
-	return s.tables[s.done-1].done(w)
+	return s.tables[s.done-1].done(s.r, w)
 }
 
 // abort takes back what came of a table that is not done.

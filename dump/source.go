@@ -2,6 +2,7 @@ package dump
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -57,17 +58,26 @@ func (l *Live) Data(_ context.Context, e *archive.Entry, part archive.Part) (cop
 	if part.Number < 0 || part.Number >= len(ranges) {
 		return nil, fmt.Errorf("%s has %d parts, and no part %d", d.QualifiedName(), len(ranges), part.Number)
 	}
-	return liveRows{l, d, ranges[part.Number]}, nil
+	return liveRows{l: l, d: d, where: ranges[part.Number], format: copyproto.FormatOf(e.Copy)}, nil
 }
 
 // liveRows is the rows of one table, or those of a TID range.
 type liveRows struct {
-	l     *Live
-	d     *catalog.TableData
-	where string
+	l      *Live
+	d      *catalog.TableData
+	where  string
+	format copyproto.Format
+	strict bool
 }
 
-// CopyTo implements copyproto.Source.
+// Strict implements copyproto.Strict.
+func (r liveRows) Strict() copyproto.Source {
+	r.strict = true
+	return r
+}
+
+// CopyTo implements copyproto.Source. Rows that COPY cannot send are left out,
+// and listed by LeftOut.
 func (r liveRows) CopyTo(ctx context.Context, w io.Writer) (rows int64, err error) {
 	l := r.l
 	conn, err := l.pool.get(ctx)
@@ -84,6 +94,21 @@ func (r liveRows) CopyTo(ctx context.Context, w io.Writer) (rows int64, err erro
 		})
 		return rows, err
 	}
-	rows, err = copyproto.Query{Conn: conn.PgConn(), SQL: lockRows(r.d) + r.d.CopyTo(r.where)}.CopyTo(ctx, w)
-	return rows, l.dumped(conn, r.d, err)
+	out := &copyproto.Counter{To: w, Format: r.format}
+	for where := r.where; ; {
+		before := out.Rows()
+		n, err := copyproto.Query{Conn: conn.PgConn(), SQL: lockRows(r.d) + copyTo(r.d, where, r.format), Format: r.format}.CopyTo(ctx, out)
+		if err == nil || !tooLong(err) || out.Inside() {
+			return before + n, l.dumped(conn, r.d, err)
+		}
+		row, lookErr := l.oversized(ctx, conn, r.d, where, out.Rows()-before, r.format)
+		switch {
+		case row == nil:
+			return out.Rows(), l.dumped(conn, r.d, errors.Join(err, lookErr))
+		case r.strict && row.fits:
+			return out.Rows(), fmt.Errorf("dump %s: %w", row, copyproto.ErrNeedsBinary)
+		}
+		l.leaveOut(row)
+		where = row.after(where)
+	}
 }

@@ -154,61 +154,34 @@ func (c *conversion) rows(ctx context.Context, t *table, part archive.Part, w ar
 	if err != nil {
 		return err
 	}
-	f := copyproto.FormatOf(t.entry.Copy)
-	lines := &lineWriter{w: w, copy: t.entry.Copy != "", cut: copyproto.NewCutter(f), hash: copyproto.Hasher{Format: f}}
-	_, err = io.Copy(lines, rc)
+	to := copyproto.Rows(w)
+	if t.entry.Copy == "" {
+		to = uncounted{w}
+	}
+	lines := copyproto.NewSplitter(to, copyproto.FormatOf(t.entry.Copy))
+	n, err := io.Copy(lines, rc)
 	if cerr := rc.Close(); err == nil {
 		err = cerr
 	}
-	if err == nil && len(lines.carry) > 0 {
-		err = fmt.Errorf("the data of %s %s ends inside a row", t.entry.Kind, t.entry.Tag)
+	if err == nil && !lines.Between() {
+		err = errors.New("the data ends inside a row")
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%s %s: %w", t.entry.Kind, t.entry.Tag, err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t.digest, t.bytes = t.digest.Add(lines.hash.Sum()), t.bytes+lines.bytes
+	if t.bytes += n; t.entry.Copy != "" {
+		t.digest = t.digest.Add(lines.Sum())
+	}
 	return nil
 }
 
-// A lineWriter hands whole lines on, or whole rows of the binary format.
-type lineWriter struct {
-	w     archive.RowWriter
-	copy  bool // the lines are rows
-	cut   *copyproto.Cutter
-	hash  copyproto.Hasher
-	carry []byte
-	bytes int64
-}
+// uncounted takes lines of statements, which are not rows.
+type uncounted struct{ archive.RowWriter }
 
-// Write implements io.Writer.
-func (l *lineWriter) Write(p []byte) (int, error) {
-	n := len(p)
-	cut, rows, err := l.cut.Last(p)
-	if err != nil {
-		return 0, err
-	}
-	if cut == 0 {
-		l.carry = append(l.carry, p...)
-		return n, nil
-	}
-	whole := p[:cut]
-	if len(l.carry) > 0 {
-		whole = append(l.carry, whole...)
-	}
-	if !l.copy {
-		rows = 0
-	} else if _, err := l.hash.Write(whole); err != nil {
-		return 0, err
-	}
-	if err := l.w.WriteRows(whole, rows); err != nil {
-		return 0, err
-	}
-	l.bytes += int64(len(whole))
-	l.carry = append(whole[:0:0], p[cut:]...)
-	return n, nil
-}
+// WriteRows implements copyproto.Rows.
+func (u uncounted) WriteRows(lines []byte, _ int64) error { return u.RowWriter.WriteRows(lines, 0) }
 
 // object copies one large object into w, which it closes.
 func (c *conversion) object(ctx context.Context, lo archive.LargeObject, w io.WriteCloser) error {
