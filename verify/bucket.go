@@ -4,10 +4,16 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pghaul/pghaul/internal/quote"
 )
 
 // Rows that differ are found by reading both ends again. Every row falls into a
@@ -71,6 +77,74 @@ func (d *drill) sums(ctx context.Context) (sums [2][]bucket, err error) {
 	return sums, g.Wait()
 }
 
+// pushedKey is the number of a row's bucket, as a server computes it.
+func (d *drill) pushedKey() string {
+	names := d.columns
+	if d.key != nil {
+		names = d.report.Key
+	}
+	return "(pg_catalog.hashtextextended(ROW(" + quote.Idents(names) + `)::text COLLATE pg_catalog."C", 0) & ` + strconv.Itoa(buckets-1) + ")"
+}
+
+// ofBuckets is the condition on the rows of some buckets.
+func (d *drill) ofBuckets(list []int) string {
+	numbers := make([]string, len(list))
+	for i, n := range list {
+		numbers[i] = strconv.Itoa(n)
+	}
+	return d.pushedKey() + " = ANY ('{" + strings.Join(numbers, ",") + "}'::int8[])"
+}
+
+// pushedSums has the servers fill the buckets.
+func (d *drill) pushedSums(ctx context.Context) (sums [2][]bucket, err error) {
+	const query = `SELECT b, pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtextextended(r, %d)), pg_catalog.sum(pg_catalog.octet_length(r))
+FROM (SELECT %s AS b, ROW(%s)::text COLLATE pg_catalog."C" AS r%s OFFSET 0) AS x GROUP BY b`
+	g, ctx := errgroup.WithContext(ctx)
+	for i, e := range d.c.ends {
+		g.Go(func() error {
+			return e.with(ctx, func(conn *pgx.Conn) error {
+				sums[i] = make([]bucket, buckets)
+				for _, p := range d.pairs {
+					it := p.items[i]
+					if it == nil {
+						continue
+					}
+					sql := begin(it) + fmt.Sprintf(query, int64(pushSeed), d.pushedKey(), quote.Idents(d.columns), fromTable(p, it, ""))
+					results, err := conn.PgConn().Exec(ctx, sql).ReadAll()
+					if err != nil {
+						return fmt.Errorf("%s: %w", e.name, err)
+					}
+					for _, row := range results[len(results)-1].Rows {
+						if err := addPushed(sums[i], row); err != nil {
+							return fmt.Errorf("%s: %w", e.name, err)
+						}
+					}
+				}
+				return nil
+			})
+		})
+	}
+	return sums, g.Wait()
+}
+
+// addPushed adds what a server says of a bucket.
+func addPushed(sums []bucket, row [][]byte) error {
+	var n [3]int64 // the bucket, its rows and bytes
+	for i, field := range []int{0, 1, 3} {
+		var err error
+		if n[i], err = strconv.ParseInt(string(row[field]), 10, 64); err != nil {
+			return fmt.Errorf("read a sum of rows: %w", err)
+		}
+	}
+	hash, err := modulo64(row[2])
+	if err != nil {
+		return err
+	}
+	b := &sums[n[0]]
+	b.hash, b.rows, b.bytes = b.hash+hash, b.rows+n[1], b.bytes+n[2]
+	return nil
+}
+
 // An entry is a row of a bucket that differs.
 type entry struct {
 	key, hash uint64
@@ -88,6 +162,9 @@ func (d *drill) search(ctx context.Context, sums [2][]bucket) error {
 		}
 	}
 	keep := text <= roomForText
+	if d.push {
+		defer func(all []int) { d.filter = d.ofBuckets(all) }(todo) // for the repair
+	}
 	for pass := 0; len(todo) > 0; pass++ {
 		if pass == maxPasses {
 			d.report.AtLeast = true
@@ -102,6 +179,9 @@ func (d *drill) search(ctx context.Context, sums [2][]bucket) error {
 			}
 			rows += more
 			take[todo[n]] = true
+		}
+		if d.push {
+			d.filter = d.ofBuckets(todo[:n])
 		}
 		todo = todo[n:]
 		found, err := d.collect(ctx, take, keep)
@@ -125,7 +205,7 @@ func (d *drill) collect(ctx context.Context, take []bool, keep bool) (found [2][
 		g.Go(func() error {
 			err := d.each(ctx, i, func() { found[i] = nil }, func(row []byte) {
 				k := d.keyHash(row)
-				if !take[bucketOf(k)] {
+				if !d.push && !take[bucketOf(k)] {
 					return
 				}
 				e := entry{key: k, hash: xxhash.Sum64(row)}

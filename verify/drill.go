@@ -56,7 +56,11 @@ type drill struct {
 	pairs   []*pair // one, or the partitions that are compared as a whole
 	columns []string
 	key     []int // of columns; nil compares rows as wholes
-	report  *RowDiff
+	// push lets the servers sum up the buckets and pick the rows of those that
+	// differ, by hashes of their own; filter is the condition on the rows to read.
+	push   bool
+	filter string
+	report *RowDiff
 	// actions are what to do about rows, by the hash of their key, to repair the
 	// target; nil if nobody wants to.
 	actions map[uint64]action
@@ -69,7 +73,8 @@ type action struct {
 	change         bool
 }
 
-// drillDown looks for the rows in which tables differ.
+// drillDown looks for the rows in which tables differ, where that has not been
+// done.
 func (c *comparison) drillDown(ctx context.Context) error {
 	if c.opts.MaxRows <= 0 && c.opts.Repair == nil {
 		return nil
@@ -79,19 +84,45 @@ func (c *comparison) drillDown(ctx context.Context) error {
 		if t.Equal || t.Expected != "" || t.CountOnly != "" || t.Source == nil || t.Target == nil || *t.Source == *t.Target || !c.readable(u.pairs) {
 			continue
 		}
-		d := &drill{c: c, pairs: u.pairs, columns: u.pairs[0].columns, report: &RowDiff{Rows: []Row{}}}
-		c.opts.Logger.Info("looking for the rows that differ in table " + u.pairs[0].String())
-		task := c.opts.Progress.Start("compare", "rows of "+u.pairs[0].String())
-		err := d.run(ctx)
-		task.Done(err)
-		if err != nil && (ctx.Err() != nil || fatal(err)) {
-			return err
+		if u.rows == nil {
+			if err := c.drill(ctx, u, false); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			d.report.Problem = explain(err)
-		}
-		t.Rows = d.report
+		t.Rows = u.rows
 	}
+	return nil
+}
+
+// drillPushed looks for rows where the servers' digests differ. It reports
+// whether it has found some: only then it is certain that there are.
+func (c *comparison) drillPushed(ctx context.Context, u *unit) (bool, error) {
+	if !c.readable(u.pairs) || slices.ContainsFunc(u.pairs, func(p *pair) bool { return p.described().Condition != "" }) {
+		return false, nil
+	}
+	if err := c.drill(ctx, u, true); err != nil {
+		return false, err
+	}
+	if u.rows.Problem != "" || u.rows.Missing+u.rows.Extra+u.rows.Changed == 0 {
+		u.rows = nil
+	}
+	return u.rows != nil, nil
+}
+
+// drill looks for the rows in which a unit differs.
+func (c *comparison) drill(ctx context.Context, u *unit, push bool) error {
+	d := &drill{c: c, pairs: u.pairs, columns: u.pairs[0].columns, push: push, report: &RowDiff{Rows: []Row{}}}
+	c.opts.Logger.Info("looking for the rows that differ in table " + u.pairs[0].String())
+	task := c.opts.Progress.Start("compare", "rows of "+u.pairs[0].String())
+	err := d.run(ctx)
+	task.Done(err)
+	if err != nil && (ctx.Err() != nil || fatal(err)) {
+		return err
+	}
+	if err != nil {
+		d.report.Problem = explain(err)
+	}
+	u.rows = d.report
 	return nil
 }
 
@@ -117,7 +148,11 @@ func (d *drill) run(ctx context.Context) error {
 	for _, n := range d.key {
 		d.report.Key = append(d.report.Key, d.columns[n])
 	}
-	sums, err := d.sums(ctx)
+	sum := d.sums
+	if d.push {
+		sum = d.pushedSums
+	}
+	sums, err := sum(ctx)
 	if err != nil {
 		return err
 	}
@@ -127,7 +162,7 @@ func (d *drill) run(ctx context.Context) error {
 	if err := d.search(ctx, sums); err != nil {
 		return err
 	}
-	if d.c.opts.Repair != nil {
+	if d.c.opts.Repair != nil && len(d.actions) > 0 {
 		return d.repair(ctx)
 	}
 	return nil
@@ -210,7 +245,7 @@ func (d *drill) rows(ctx context.Context, conn *pgx.Conn, p *pair, end int, do f
 	}
 	out := io.Writer(&splitter{do: do})
 	if it.recorded == nil {
-		_, err := copyproto.Query{Conn: conn.PgConn(), SQL: begin(it) + d.c.copyStatement(p, it, p.columns, "")}.CopyTo(ctx, out)
+		_, err := copyproto.Query{Conn: conn.PgConn(), SQL: begin(it) + d.c.copyStatement(p, it, p.columns, d.filter)}.CopyTo(ctx, out)
 		return err
 	}
 	if !slices.Equal(it.recorded.Columns, d.columns) {

@@ -58,15 +58,27 @@ DELETE FROM always WHERE id = 2; UPDATE always SET v = NULL WHERE id = 3; UPDATE
 // repair make the databases equal.
 func TestDrillDown(t *testing.T) {
 	t.Parallel()
+	for _, engine := range []verify.Engine{verify.EngineStream, verify.EnginePush} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			testDrillDown(t, engine)
+		})
+	}
+}
+
+func testDrillDown(t *testing.T, engine verify.Engine) {
 	s, d := oldest(t), newest(t)
 	source, target := s.Database(t), d.Database(t)
 	s.Exec(t, source, drilled)
 	d.Exec(t, target, drilled+";"+drilledChange)
 	configure(t, d, target, map[string]string{"TimeZone": "Asia/Kolkata", "DateStyle": "German", "bytea_output": "escape"})
 	var repair bytes.Buffer
-	r := compare(t, s.Config(t, source), d.Config(t, target), verify.Options{MaxRows: 10, Repair: &repair})
+	r := compare(t, s.Config(t, source), d.Config(t, target), verify.Options{Engine: engine, MaxRows: 10, Repair: &repair})
 	got := map[string][]string{}
 	for _, x := range r.Tables {
+		if x.Engine != engine {
+			t.Errorf("%s: engine %s", x.Name, x.Engine)
+		}
 		if !x.Equal {
 			got[x.Name] = rowLines(x.Rows)
 		}
@@ -98,7 +110,7 @@ func TestDrillDown(t *testing.T) {
 		return
 	}
 	d.Exec(t, target, repair.String())
-	if r := compare(t, s.Config(t, source), d.Config(t, target), verify.Options{MaxRows: 10}); !r.Equal() {
+	if r := compare(t, s.Config(t, source), d.Config(t, target), verify.Options{Engine: engine, MaxRows: 10}); !r.Equal() {
 		t.Errorf("after the repair: %v\n%s", differences(r), repair.String())
 	}
 }
@@ -127,9 +139,11 @@ func TestDrillLimits(t *testing.T) {
 	if diff := cmp.Diff(want, rowLines(r.Tables[0].Rows)); diff != "" {
 		t.Error(diff)
 	}
-	r = compare(t, s.Config(t, source), s.Config(t, target), verify.Options{})
-	if r.Tables[0].Rows != nil {
-		t.Errorf("rows were looked for: %v", rowLines(r.Tables[0].Rows))
+	for _, engine := range []verify.Engine{verify.EngineStream, verify.EnginePush} {
+		r = compare(t, s.Config(t, source), s.Config(t, target), verify.Options{Engine: engine})
+		if r.Tables[0].Rows != nil {
+			t.Errorf("rows were looked for: %v", rowLines(r.Tables[0].Rows))
+		}
 	}
 }
 

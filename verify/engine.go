@@ -83,14 +83,20 @@ func pushed(ctx context.Context, conn *pgconn.PgConn, sql string) (d copyproto.D
 		return d, fmt.Errorf("read the number of rows: %w", err)
 	}
 	for i, sum := range []*uint64{&d.A, &d.B} {
-		n, ok := new(big.Int).SetString(string(row[1+i]), 10)
-		if !ok {
-			return d, fmt.Errorf("the server's sum of hashes is %.40q", row[1+i])
+		if *sum, err = modulo64(row[1+i]); err != nil {
+			return d, err
 		}
-		modulus := new(big.Int).Lsh(big.NewInt(1), 64)
-		*sum = n.Mod(n, modulus).Uint64() // Mod is never negative
 	}
 	return d, nil
+}
+
+// modulo64 reads a sum of hashes, which may be any number, modulo 2^64.
+func modulo64(text []byte) (uint64, error) {
+	n, ok := new(big.Int).SetString(string(text), 10)
+	if !ok {
+		return 0, fmt.Errorf("the server's sum of hashes is %.40q", text)
+	}
+	return n.Mod(n, new(big.Int).Lsh(big.NewInt(1), 64)).Uint64(), nil // never negative
 }
 
 // chooseEngine decides which engine the run uses for tables that either would do

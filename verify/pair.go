@@ -50,6 +50,7 @@ type unit struct {
 	mu           sync.Mutex
 	left         int           // pairs that are still to be read
 	elapsed      time.Duration // of all connections together
+	rows         *RowDiff      // once somebody has looked for the rows that differ
 }
 
 // group makes units of the pairs.

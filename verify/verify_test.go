@@ -423,4 +423,6 @@ func TestDerived(t *testing.T) {
 	s.Exec(t, target, "ALTER TABLE a DROP g; ALTER TABLE a ADD g int GENERATED ALWAYS AS (x * 3) STORED")
 	r = compare(t, s.Config(t, source), s.Config(t, target), verify.Options{Select: catalog.Selection{Tables: []string{"a"}}})
 	wantDifferences(t, r, "table public.a 3 3: the values of stored generated columns differ: g")
+	r = compare(t, s.Config(t, source), s.Config(t, target), verify.Options{Engine: verify.EnginePush, Select: catalog.Selection{Tables: []string{"a"}}})
+	wantDifferences(t, r, "table public.a 3 3: the values of stored generated columns differ: g")
 }
