@@ -41,6 +41,9 @@ func Attach(ctx context.Context, opts Options) (*Follow, error) {
 // transactions before that one are on the target and nothing of it. The follow is
 // Failed then, and goes on with that transaction when it is run again.
 func (f *Follow) Run(ctx context.Context) error {
+	if f.Engine == EngineNative {
+		return f.watch(ctx)
+	}
 	if f.Engine != EngineApply {
 		return fmt.Errorf("follow %s is run by the engine %s", f.ID, f.Engine)
 	}
