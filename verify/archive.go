@@ -42,8 +42,7 @@ type ArchiveEntry struct {
 	Kind   string `json:"kind"`
 	Schema string `json:"schema,omitempty"`
 	Name   string `json:"name"`
-	// Digest is that of the rows that could be read; nil if the data is not
-	// COPY text.
+	// Digest is that of the rows that could be read; nil if the data is statements.
 	Digest *copyproto.Digest `json:"-"`
 	Rows   int64             `json:"rows"`  // or large objects; -1 if the data are statements
 	Bytes  int64             `json:"bytes"` // uncompressed
@@ -149,7 +148,7 @@ func (c *archiveCheck) rows(ctx context.Context, e *entryCheck, part archive.Par
 		c.problem(e, "", err)
 		return ctx.Err()
 	}
-	var hash copyproto.Hasher
+	hash := copyproto.Hasher{Format: copyproto.FormatOf(e.entry.Copy)}
 	out := io.Writer(&hash)
 	if e.entry.Copy == "" {
 		out = io.Discard
@@ -265,6 +264,9 @@ func (c *archiveCheck) table(e *entryCheck, t archive.TableData) {
 	}
 	if e.entry.Copy == "" {
 		return
+	}
+	if want := t.Format == string(copyproto.Binary); want != e.entry.Binary() {
+		bad("the manifest and the table of contents have the rows of %s in different formats", e.name())
 	}
 	if t.Rows != e.digest.Rows {
 		bad("%s has %d rows instead of %d", e.name(), e.digest.Rows, t.Rows)

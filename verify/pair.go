@@ -24,9 +24,12 @@ type pair struct {
 	// countOnly says why only the numbers of rows can be compared; "" compares
 	// the rows.
 	countOnly string
-	stored    []string // generated columns that both ends store: compared by themselves
-	digest    [2]*copyproto.Digest
-	whole     [2]copyproto.Digest // with the stored columns, where there are any
+	// format is that in which the rows of both ends are read and were recorded; ""
+	// is text.
+	format copyproto.Format
+	stored []string // generated columns that both ends store: compared by themselves
+	digest [2]*copyproto.Digest
+	whole  [2]copyproto.Digest // with the stored columns, where there are any
 	// root is the partitioned table whose rows are compared as a whole: which
 	// partition a row is in depends on the server. nil for most tables.
 	root *catalog.Relation
@@ -137,6 +140,11 @@ func (c *comparison) limit(p *pair) {
 		return
 	}
 	rec := source.recorded
+	p.format = copyproto.Format(rec.Format)
+	if p.format == copyproto.Binary {
+		p.countOnly = c.limitBinary(p, rec)
+		return
+	}
 	switch {
 	case rec.digest == nil && rec.entry == nil:
 		p.countOnly = "the rows are recorded as INSERT statements"
@@ -147,6 +155,19 @@ func (c *comparison) limit(p *pair) {
 	}):
 		p.countOnly = fmt.Sprintf("the target lacks the locale %s, by which the source writes values of type money", c.ends[0].rec.source.LCMonetary)
 	}
+}
+
+// limitBinary says why rows that are recorded in the binary format can only be
+// counted; "" if they can be compared.
+func (c *comparison) limitBinary(p *pair, rec *recorded) string {
+	source, target := c.ends[0].version.Major(), c.ends[1].version.Major()
+	switch {
+	case source != target && !rec.Portable:
+		return fmt.Sprintf("the rows are recorded in the binary format of PostgreSQL %d, and the target is %d", source, target)
+	case p.items[1] != nil && !slices.Equal(p.columns, rec.Columns):
+		return "the rows are recorded in COPY's binary format, with other columns"
+	}
+	return ""
 }
 
 // limitRoots does so for tables whose partitions are added up: their columns
@@ -162,16 +183,20 @@ func (c *comparison) limitRoots() {
 			first[p.root] = p
 			continue
 		}
-		if p.countOnly == "" && !slices.Equal(f.columns, p.columns) {
+		switch {
+		case p.countOnly != "":
+		case !slices.Equal(f.columns, p.columns):
 			p.countOnly = "the partitions have their columns in different orders"
+		case f.format != p.format:
+			p.countOnly = "the partitions are recorded in different formats"
 		}
 		if f.countOnly == "" {
 			f.countOnly = p.countOnly
 		}
 	}
 	for _, p := range c.pairs {
-		if f := first[p.root]; p.root != nil && f != nil && p.countOnly == "" {
-			p.countOnly = f.countOnly
+		if f := first[p.root]; p.root != nil && f != nil {
+			p.countOnly, p.format = cmp.Or(p.countOnly, f.countOnly), f.format
 		}
 	}
 }

@@ -129,7 +129,7 @@ func (c *comparison) read(ctx context.Context, x part) error {
 	switch it := p.items[x.end]; {
 	case p.given(x.end):
 	case it.recorded != nil:
-		sum, err = c.readRecorded(ctx, it.recorded, p, newMeter(task, c.rewriters(p, x.end), -1))
+		sum, err = c.readRecorded(ctx, it.recorded, p, newMeter(task, p.format, c.rewriters(p, x.end), -1))
 	default:
 		sum, whole, err = c.readTable(ctx, x, task)
 	}
@@ -207,7 +207,7 @@ func (c *comparison) readTable(ctx context.Context, x part, task *progress.Task)
 		if len(p.stored) > 0 {
 			prefix = len(p.columns)
 		}
-		m := newMeter(task, c.rewriters(p, x.end), prefix)
+		m := newMeter(task, p.format, c.rewriters(p, x.end), prefix)
 		err = c.ends[x.end].with(ctx, func(conn *pgx.Conn) error {
 			m.reset()
 			return m.copy(ctx, conn.PgConn(), begin(it)+c.copyStatement(p, it, p.all(), x.where))
@@ -252,9 +252,12 @@ func fromTable(p *pair, it *item, where string) string {
 	return from
 }
 
-// copyStatement reads rows as COPY text.
+// copyStatement reads rows in the pair's format.
 func (c *comparison) copyStatement(p *pair, it *item, names []string, where string) string {
 	with := " TO STDOUT WITH (ENCODING " + quote.Literal(c.encoding) + ")"
+	if p.format == copyproto.Binary {
+		with = " TO STDOUT WITH (ENCODING " + quote.Literal(c.encoding) + ", FORMAT binary)"
+	}
 	columns := quote.Idents(names)
 	if where != "" || p.described().Condition != "" || columns == "" || it.view || len(names) != len(p.columns) {
 		return "COPY (SELECT " + columns + fromTable(p, it, where) + ")" + with
@@ -264,7 +267,7 @@ func (c *comparison) copyStatement(p *pair, it *item, names []string, where stri
 
 // copy reads the rows of a COPY.
 func (m *meter) copy(ctx context.Context, conn *pgconn.PgConn, sql string) error {
-	n, err := copyproto.Query{Conn: conn, SQL: sql}.CopyTo(ctx, m)
+	n, err := copyproto.Query{Conn: conn, SQL: sql, Format: m.format}.CopyTo(ctx, m)
 	if err != nil {
 		return err
 	}

@@ -58,6 +58,9 @@ func fromArchive(r archive.Reader) (*recording, error) {
 			}
 		case e.Kind == "TABLE DATA" && e.HasData:
 			t := archive.TableData{Entry: e.ID, Schema: e.Namespace, Name: e.Tag, Rows: -1}
+			if e.Binary() {
+				t.Format = string(copyproto.Binary)
+			}
 			if e.Copy != "" {
 				if t.Columns, err = pgddl.CopyColumns(e.Copy); err != nil {
 					return nil, fmt.Errorf("table data of %s.%s: %w", e.Namespace, e.Tag, err)
@@ -145,7 +148,7 @@ func (r *recording) read(ctx context.Context, t *recorded, w io.Writer) (rows in
 	if err != nil {
 		return 0, err
 	}
-	count := &counter{w: w}
+	count := &copyproto.Counter{To: w, Format: copyproto.Format(t.Format)}
 	for _, part := range parts {
 		rc, err := r.reader.Open(ctx, t.Entry, part)
 		if err != nil {
@@ -156,17 +159,5 @@ func (r *recording) read(ctx context.Context, t *recorded, w io.Writer) (rows in
 			return 0, err
 		}
 	}
-	return count.rows, nil
-}
-
-// A counter counts the rows that pass to w.
-type counter struct {
-	w    io.Writer
-	rows int64
-}
-
-// Write implements io.Writer.
-func (c *counter) Write(p []byte) (int, error) {
-	c.rows += copyproto.CountRows(p)
-	return c.w.Write(p)
+	return count.Rows(), nil
 }

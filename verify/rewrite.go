@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pghaul/pghaul/copyproto"
 )
 
 // Some values' text depends on the version of the server or on who wrote the
@@ -123,7 +125,7 @@ func utc(p []byte) []byte {
 // other end's; nil if none does.
 func (c *comparison) rewriters(p *pair, i int) []rewriter {
 	d := p.described()
-	if d == nil {
+	if d == nil || p.format == copyproto.Binary {
 		return nil
 	}
 	e, other := c.ends[i], c.ends[1-i]

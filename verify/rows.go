@@ -40,6 +40,7 @@ func (s *splitter) Write(p []byte) (int, error) {
 // A meter hashes rows and counts them. The task is told now and then: told
 // about each row it would cost as much as the hash.
 type meter struct {
+	format                     copyproto.Format
 	hash                       copyproto.Hasher // of the columns that are compared
 	whole                      copyproto.Hasher // of all columns, if some are compared by themselves
 	rows                       *splitter        // before the hashes; nil hashes rows as they come
@@ -47,10 +48,12 @@ type meter struct {
 	bytes, toldRows, toldBytes int64
 }
 
-// newMeter returns a meter of rows that need the rewriters given. If rows have
-// more columns than are compared, prefix is how many are; it is -1 otherwise.
-func newMeter(task *progress.Task, columns []rewriter, prefix int) *meter {
-	m := &meter{task: task}
+// newMeter returns a meter of rows in a format, which, if that is text, need the
+// rewriters given. If rows have more columns than are compared, prefix is how many
+// are; it is -1 otherwise.
+func newMeter(task *progress.Task, f copyproto.Format, columns []rewriter, prefix int) *meter {
+	m := &meter{task: task, format: f}
+	m.hash.Format = f
 	var do func(row []byte)
 	if prefix >= 0 {
 		do = func(row []byte) {
@@ -124,7 +127,7 @@ func (m *meter) reset() {
 	if m.rows != nil {
 		m.rows.part = m.rows.part[:0]
 	}
-	m.hash, m.whole, m.bytes, m.toldRows, m.toldBytes = copyproto.Hasher{}, copyproto.Hasher{}, 0, 0, 0
+	m.hash, m.whole, m.bytes, m.toldRows, m.toldBytes = copyproto.Hasher{Format: m.format}, copyproto.Hasher{}, 0, 0, 0
 }
 
 // A projection passes on some columns of rows.

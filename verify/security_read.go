@@ -34,6 +34,7 @@ type authority struct {
 	// them, the name says of which kind.
 	defaults []*guarded
 	roles    map[string]bool // that are used
+	database facts           // how the database stores and sorts text
 }
 
 const notOfExtension = `NOT EXISTS (SELECT FROM pg_catalog.pg_depend x WHERE x.objid = t.oid AND x.deptype = 'e' AND x.classid = '%s'::pg_catalog.regclass)`
@@ -95,7 +96,7 @@ func (e *end) readAuthority(ctx context.Context) (*authority, error) {
 	var a *authority
 	err := e.with(ctx, func(conn *pgx.Conn) error {
 		a = &authority{objects: map[entryKey]*guarded{}, roles: map[string]bool{}}
-		for _, read := range []func(context.Context, *pgx.Conn) error{a.readObjects, a.readDefaults, a.readPolicies, a.readLabels} {
+		for _, read := range []func(context.Context, *pgx.Conn) error{a.readObjects, a.readDefaults, a.readPolicies, a.readLabels, a.readDatabase} {
 			if err := read(ctx, conn); err != nil {
 				return fmt.Errorf("%s: %w", e.name, err)
 			}
@@ -217,6 +218,31 @@ func (a *authority) readLabels(ctx context.Context, conn *pgx.Conn) error {
 		return nil
 	}); err != nil {
 		return fmt.Errorf("read security labels: %w", err)
+	}
+	return nil
+}
+
+// databaseQuery reads what some versions do not have as JSON.
+const databaseQuery = `SELECT pg_catalog.pg_encoding_to_char(d.encoding)::text, d.datcollate::text, d.datctype::text,
+  CASE coalesce(j.j->>'datlocprovider', 'c') WHEN 'c' THEN 'libc' WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE j.j->>'datlocprovider' END,
+  coalesce(j.j->>'datlocale', j.j->>'daticulocale', ''), coalesce(j.j->>'daticurules', '')
+FROM pg_catalog.pg_database d, LATERAL (SELECT pg_catalog.to_jsonb(d) AS j) j WHERE d.datname = current_database()`
+
+func (a *authority) readDatabase(ctx context.Context, conn *pgx.Conn) error {
+	labels := []string{"encoding", "LC_COLLATE", "LC_CTYPE", "locale provider", "locale", "ICU rules"}
+	values := make([]string, len(labels))
+	into := make([]any, len(labels))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	if err := conn.QueryRow(ctx, databaseQuery).Scan(into...); err != nil {
+		return fmt.Errorf("read the database's locale: %w", err)
+	}
+	a.database = facts{}
+	for i, label := range labels {
+		if values[i] != "" {
+			a.database[label] = values[i]
+		}
 	}
 	return nil
 }

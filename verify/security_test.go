@@ -104,6 +104,46 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
+// Roles that only the target knows are told, if they have a say in its objects;
+// so is how the databases sort text.
+func TestSecurityExtra(t *testing.T) {
+	t.Parallel()
+	s := newest(t)
+	d := pgtest.Private(t, s.Major, pgtest.Options{Template: true})
+	source, target := s.Database(t), "other"
+	d.Exec(t, "postgres", "CREATE DATABASE other TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
+	s.Exec(t, source, "CREATE TABLE a (x int)")
+	d.Exec(t, target, "CREATE TABLE a (x int); CREATE ROLE stranger LOGIN BYPASSRLS; CREATE ROLE bystander; CREATE ROLE owner; GRANT SELECT ON a TO stranger; CREATE SCHEMA more AUTHORIZATION owner")
+	r := compare(t, s.Config(t, source), d.Config(t, target), verify.Options{Levels: securityOnly})
+	var got []string
+	for _, x := range r.Differences {
+		switch x.Kind {
+		case "ROLE":
+			got = append(got, x.Name+" "+string(x.Status)+": "+x.Target+x.Expected)
+		case "DATABASE":
+			if !strings.Contains(x.Source, "encoding: UTF8") || !strings.Contains(x.Target, "encoding: LATIN1") || x.Expected == "" {
+				t.Errorf("database: %+v", x)
+			}
+			got = append(got, "database")
+		case "TABLE":
+			got = append(got, x.Name+": "+x.Target)
+		}
+	}
+	want := []string{
+		"database", "owner missing in source: inherit: yes", "stranger missing in source: bypassrls: yes\ninherit: yes\nlogin: yes",
+		"a: privileges of stranger: SELECT",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	r = compare(t, s.Config(t, source), d.Config(t, target), verify.Options{Levels: securityOnly, IgnoreExtra: true})
+	for _, x := range r.Differences {
+		if x.Kind == "ROLE" {
+			t.Errorf("extra ones are to be ignored: %+v", x)
+		}
+	}
+}
+
 // Between servers of different versions, where roles are of different names:
 // what the plan maps is equal, what it leaves out is expected.
 func TestSecurityMapped(t *testing.T) {
