@@ -30,6 +30,15 @@ func InBinary(sql string) string {
 	return strings.TrimSuffix(strings.TrimRight(sql, " \n"), ";") + withBinary + end
 }
 
+// InText takes back what InBinary has done to a statement.
+func InText(sql string) string {
+	if FormatOf(sql) == Text {
+		return sql
+	}
+	i := strings.LastIndex(sql, withBinary)
+	return sql[:i] + ";" + sql[i+len(withBinary):]
+}
+
 // FormatOf returns the format of the rows of a COPY statement of an archive.
 func FormatOf(sql string) Format {
 	if strings.HasSuffix(strings.TrimRight(sql, " \n"), withBinary) {

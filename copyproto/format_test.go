@@ -29,6 +29,9 @@ func TestStatements(t *testing.T) {
 	if bin != "COPY s.t (a, b) FROM stdin WITH (FORMAT binary);\n" || copyproto.FormatOf(bin) != copyproto.Binary || copyproto.FormatOf(strings.TrimSpace(bin)) != copyproto.Binary {
 		t.Errorf("%q", bin)
 	}
+	if got := copyproto.InText(bin); got != text || copyproto.InText(text) != text {
+		t.Errorf("%q", got)
+	}
 	if got := copyproto.InBinary(`COPY t TO stdout;`); got != "COPY t TO stdout WITH (FORMAT binary);" {
 		t.Errorf("%q", got)
 	}

@@ -82,7 +82,7 @@ func unfit(ctx context.Context, conn *pgx.Conn, list []*catalog.TableData, ok fu
 // read so, if that is wanted.
 func (l *Live) chooseFormats(ctx context.Context, conn *pgx.Conn) error {
 	l.binary = make(map[int]bool)
-	if l.opts.CopyFormat != copyproto.Binary || l.opts.Inserts != nil {
+	if l.opts.CopyFormat != copyproto.Binary || l.opts.Inserts != nil || l.opts.BinaryMajor != 0 && l.opts.BinaryMajor != l.db.Version.Major() {
 		return nil
 	}
 	list := l.withRows()

@@ -65,6 +65,9 @@ type Options struct {
 	// in the binary format by itself if servers of all versions read it, but not
 	// into a custom archive.
 	CopyFormat copyproto.Format
+	// BinaryMajor reads all rows as text, whatever CopyFormat says, from a server of
+	// another major version; 0 does not.
+	BinaryMajor int
 	// RowSecurity reads what row-level security lets the role see. Without it
 	// a table that would be filtered is an error.
 	RowSecurity bool

@@ -20,7 +20,7 @@ func (m *migration) verify(ctx context.Context) error {
 		return nil
 	}
 	m.opts.Progress.Phase("verify")
-	tables, err := m.src.recorded(func(*archive.Entry) bool { return true })
+	tables, err := m.src.recorded(ctx, func(*archive.Entry) bool { return true })
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/internal/quote"
@@ -132,8 +133,11 @@ func (m *migration) open(ctx context.Context) error {
 	if err := m.continues(ctx, target); err != nil {
 		return err
 	}
-	source, err := m.openSource(ctx)
+	source, err := m.openSource(ctx, target.Version)
 	if err != nil {
+		return err
+	}
+	if err := restore.Readable(m.live, target.Version); err != nil {
 		return err
 	}
 	from := m.live.from()
@@ -154,13 +158,22 @@ func (m *migration) open(ctx context.Context) error {
 
 // openSource takes the snapshot of a live source, or opens an archive, and
 // returns what the source is.
-func (m *migration) openSource(ctx context.Context) (*platform.Facts, error) {
+func (m *migration) openSource(ctx context.Context, target int) (*platform.Facts, error) {
 	if m.archive != nil {
 		var source *platform.Facts
 		m.live, source = openStored(m.archive, m.opts.SourcePlatform)
 		return source, nil
 	}
+	format, major := m.opts.CopyFormat, 0
+	switch format {
+	case copyproto.Text, copyproto.Binary:
+	case AutoFormat, "":
+		format, major = copyproto.Binary, pg.Version(target).Major()
+	default:
+		return nil, fmt.Errorf("format of rows %q: want text, binary or auto", format)
+	}
 	opened, err := dump.Open(ctx, m.source, dump.Options{
+		CopyFormat: format, BinaryMajor: major,
 		Jobs: m.opts.Jobs, PartSize: m.opts.PartSize, Select: m.opts.Select, Tool: m.opts.Tool, Logger: m.opts.Logger, Progress: m.opts.Progress,
 	})
 	if err != nil {

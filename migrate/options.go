@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"github.com/pghaul/pghaul/catalog"
+	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/platform"
 	"github.com/pghaul/pghaul/progress"
 )
@@ -36,6 +37,10 @@ type Options struct {
 	// PartSize is the least, in bytes, into which a table is cut so that several
 	// connections load it; 0 means 64 MiB. Servers before 14 cannot be read so.
 	PartSize int64
+	// CopyFormat is the format in which rows travel: copyproto.Text, copyproto.Binary
+	// or AutoFormat, which "" means. The binary one is for servers of the same major
+	// version, and for tables whose types allow it; others go as text.
+	CopyFormat copyproto.Format
 	// Plan is followed exactly; nil makes one of Rules and both ends.
 	Plan *platform.Plan
 	// Rules are what the user has decided. They are those of Plan if that is given.
@@ -76,6 +81,10 @@ type Options struct {
 	// Progress counts; nil counts nothing.
 	Progress *progress.Tracker
 }
+
+// AutoFormat takes the binary format where the servers and the types of a table
+// allow it.
+const AutoFormat copyproto.Format = "auto"
 
 // RollbackOptions say how to undo a run. The zero value is what is wanted.
 type RollbackOptions struct {

@@ -101,7 +101,7 @@ func (m *migration) differing(ctx context.Context, tables []*loaded) ([]*loaded,
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	recorded, err := m.src.recorded(func(e *archive.Entry) bool { return whole[e.ID] != nil })
+	recorded, err := m.src.recorded(ctx, func(e *archive.Entry) bool { return whole[e.ID] != nil })
 	if err != nil || len(recorded) == 0 {
 		return again, err
 	}

@@ -43,17 +43,23 @@ type source struct {
 	layouts map[int]int
 
 	mu      sync.Mutex
-	digests map[part]copyproto.Digest
+	digests map[part]sum
 	objects map[uint32]verify.RecordedObject // by OID
 }
 
 // A part is a stretch of a table's rows.
 type part struct{ entry, number int }
 
+// A sum is the digest of rows in a format.
+type sum struct {
+	copyproto.Digest
+	format copyproto.Format
+}
+
 var _ restore.Source = (*source)(nil)
 
 func newSource(live moved, entries []archive.Entry) *source {
-	return &source{moved: live, entries: entries, layouts: make(map[int]int), digests: make(map[part]copyproto.Digest), objects: make(map[uint32]verify.RecordedObject)}
+	return &source{moved: live, entries: entries, layouts: make(map[int]int), digests: make(map[part]sum), objects: make(map[uint32]verify.RecordedObject)}
 }
 
 var _ restore.Checker = (*source)(nil)
@@ -91,7 +97,7 @@ func (s *source) Data(ctx context.Context, e *archive.Entry, p archive.Part) (co
 	if err != nil {
 		return nil, err
 	}
-	return &summed{rows, s, part{e.ID, p.Number}}, nil
+	return &summed{rows, s, part{e.ID, p.Number}, copyproto.FormatOf(e.Copy)}, nil
 }
 
 // summed are rows whose digest is noted when all of them have been read.
@@ -99,15 +105,25 @@ type summed struct {
 	rows   copyproto.Source
 	source *source
 	part   part
+	format copyproto.Format
+}
+
+// Strict implements copyproto.Strict.
+func (s *summed) Strict() copyproto.Source {
+	strict := *s
+	if x, ok := s.rows.(copyproto.Strict); ok {
+		strict.rows = x.Strict()
+	}
+	return &strict
 }
 
 // CopyTo implements copyproto.Source.
 func (s *summed) CopyTo(ctx context.Context, w io.Writer) (int64, error) {
-	var hash copyproto.Hasher
+	hash := copyproto.Hasher{Format: s.format}
 	n, err := s.rows.CopyTo(ctx, io.MultiWriter(&hash, w))
 	if err == nil {
 		s.source.mu.Lock()
-		s.source.digests[s.part] = hash.Sum()
+		s.source.digests[s.part] = sum{hash.Sum(), s.format}
 		s.source.mu.Unlock()
 	}
 	return n, err
@@ -144,33 +160,40 @@ func (h *hashed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// digest returns the digest of a table's rows. ok is false if they have not all
-// been read.
-func (s *source) digest(e *archive.Entry) (sum copyproto.Digest, ok bool) {
+// digest returns the digest of a table's rows and their format. ok is false if
+// they have not all been read in one format.
+func (s *source) digest(e *archive.Entry) (total sum, ok bool) {
 	parts, err := s.moved.Parts(e)
 	if err != nil {
-		return sum, false
+		return total, false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, p := range parts {
+	for i, p := range parts {
 		d, ok := s.digests[part{e.ID, p.Number}]
-		if !ok {
-			return sum, false
+		if !ok || i > 0 && d.format != total.format {
+			return total, false
 		}
-		sum = sum.Add(d)
+		total = sum{total.Add(d.Digest), d.format}
 	}
-	return sum, true
+	return total, true
 }
 
-// allRead says whether the rows of all of these steps have been read once.
+// allRead says whether the rows of all of these steps have been read once, those
+// of a table in one format.
 func (s *source) allRead(steps []*restore.Step) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	formats := make(map[int]copyproto.Format)
 	for _, step := range steps {
-		if _, ok := s.digests[part{step.Entry.ID, step.Part.Number}]; !ok && step.Action == restore.ActionCopy {
+		if step.Action != restore.ActionCopy {
+			continue
+		}
+		d, ok := s.digests[part{step.Entry.ID, step.Part.Number}]
+		if first, known := formats[step.Entry.ID]; !ok || known && first != d.format {
 			return false
 		}
+		formats[step.Entry.ID] = d.format
 	}
 	return true
 }
@@ -184,15 +207,61 @@ func (s *source) reads(e *archive.Entry) ([]func(context.Context) error, error) 
 	}
 	reads := make([]func(context.Context) error, len(parts))
 	for i, p := range parts {
-		reads[i] = func(ctx context.Context) error {
-			rows, err := s.Data(ctx, e, p)
-			if err == nil {
-				_, err = rows.CopyTo(ctx, io.Discard)
-			}
+		reads[i] = func(ctx context.Context) error { return s.read(ctx, e, p, copyproto.FormatOf(e.Copy)) }
+	}
+	return reads, nil
+}
+
+// read reads one part of a table's rows for its digest, in another format than
+// that which is asked for if a row is too long for text.
+func (s *source) read(ctx context.Context, e *archive.Entry, p archive.Part, f copyproto.Format) error {
+	as := *e
+	if f == copyproto.Binary {
+		as.Copy = copyproto.InBinary(copyproto.InText(e.Copy))
+	}
+	rows, err := s.Data(ctx, &as, p)
+	if err != nil {
+		return err
+	}
+	if x, ok := rows.(copyproto.Strict); ok && f != copyproto.Binary {
+		rows = x.Strict()
+	}
+	_, err = rows.CopyTo(ctx, io.Discard)
+	if f != copyproto.Binary && errors.Is(err, copyproto.ErrNeedsBinary) {
+		return s.read(ctx, e, p, copyproto.Binary)
+	}
+	return err
+}
+
+// even reads those parts of a table's rows again that were read as text while
+// others had to be read in the binary format: digests of both do not add up.
+func (s *source) even(ctx context.Context, e *archive.Entry) error {
+	parts, err := s.moved.Parts(e)
+	if err != nil {
+		return err
+	}
+	var text []archive.Part
+	s.mu.Lock()
+	read := 0
+	for _, p := range parts {
+		d, ok := s.digests[part{e.ID, p.Number}]
+		if ok {
+			read++
+		}
+		if ok && d.format != copyproto.Binary {
+			text = append(text, p)
+		}
+	}
+	s.mu.Unlock()
+	if len(text) == read {
+		return nil
+	}
+	for _, p := range text {
+		if err := s.read(ctx, e, p, copyproto.Binary); err != nil {
 			return err
 		}
 	}
-	return reads, nil
+	return nil
 }
 
 // largeObjects is what has been noted of large objects, as verify takes it.
@@ -203,12 +272,15 @@ func (s *source) largeObjects() []verify.RecordedObject {
 }
 
 // recorded is what has been noted of the rows of tables, as verify takes it.
-func (s *source) recorded(of func(*archive.Entry) bool) ([]archive.TableData, error) {
+func (s *source) recorded(ctx context.Context, of func(*archive.Entry) bool) ([]archive.TableData, error) {
 	var tables []archive.TableData
 	for i := range s.entries {
 		e := &s.entries[i]
 		if e.Kind != "TABLE DATA" || e.Copy == "" || !of(e) {
 			continue
+		}
+		if err := s.even(ctx, e); err != nil {
+			return nil, err
 		}
 		sum, ok := s.digest(e)
 		if !ok {
@@ -218,9 +290,13 @@ func (s *source) recorded(of func(*archive.Entry) bool) ([]archive.TableData, er
 		if err != nil {
 			return nil, err
 		}
-		tables = append(tables, archive.TableData{
+		t := archive.TableData{
 			Entry: e.ID, Schema: e.Namespace, Name: e.Tag, Columns: columns, Rows: sum.Rows, Digest: sum.String(),
-		})
+		}
+		if sum.format == copyproto.Binary {
+			t.Format, t.Portable = string(copyproto.Binary), !e.Binary()
+		}
+		tables = append(tables, t)
 	}
 	return tables, nil
 }

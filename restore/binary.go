@@ -111,15 +111,6 @@ func columnOf(row [][]byte) (copyproto.Column, bool) {
 	return c, err == nil && c.Type != copyproto.TypeUnknown
 }
 
-// copyBinary writes rows to to in the binary format, and counts them as text.
-func copyBinary(ctx context.Context, rows copyproto.Source, to io.Writer, columns []copyproto.Column, passed func(rows, bytes int64)) error {
-	w := copyproto.NewBinaryWriter(to, columns)
-	if _, err := rows.CopyTo(ctx, &countedText{w, passed}); err != nil {
-		return err
-	}
-	return w.Close()
-}
-
 // countedText tells of the rows and bytes that are written.
 type countedText struct {
 	to     io.Writer

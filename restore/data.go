@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/progress"
 )
@@ -224,14 +225,12 @@ func (r *run) own(s *Step) bool { return len(s.Entry.After) > 0 && r.created[s.E
 func (r *run) copy(ctx context.Context, w *worker, s *Step, c *counter) error {
 	m := &message{
 		sql: r.begin(w, s) + s.SQL, main: true, passed: c.add,
-		rows: func(ctx context.Context, to io.Writer) error {
-			src, err := r.src.Data(ctx, s.Entry, s.Part)
-			if err == nil {
-				_, err = src.CopyTo(ctx, to)
-			}
-			return err
-		},
 	}
+	f := copyproto.FormatOf(s.SQL)
+	if f == copyproto.Binary {
+		m.passed = nil // not what goes over the wire is counted
+	}
+	m.rows = func(ctx context.Context, to io.Writer) error { return r.send(ctx, s, f, false, to, c.add) }
 	one := []*message{m}
 	err := exchange(ctx, w.pgconn(), 1, func() (*message, bool) {
 		if len(one) == 0 {

@@ -1,6 +1,10 @@
 package restore
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/pghaul/pghaul/copyproto"
+)
 
 // lightBytes is how much data a step may be about and still be so little work
 // that what it costs is mostly the round trip: about as much as a server loads in
@@ -21,7 +25,7 @@ func (r *run) fresh(s *Step) bool {
 // freeze says whether a step's rows can be loaded frozen: the server wants the
 // table emptied in the same transaction.
 func (r *run) freeze(i int, s *Step) bool {
-	if !strings.HasSuffix(s.SQL, fromStdin) || !r.fresh(s) {
+	if !strings.HasSuffix(copyproto.InText(s.SQL), fromStdin) || !r.fresh(s) {
 		return false
 	}
 	r.mu.Lock()

@@ -39,7 +39,7 @@ func Run(ctx context.Context, target *pgx.ConnConfig, src Source, opts Options) 
 		report:  &Report{Failed: []*StepError{}, Skipped: []Skipped{}, Warnings: []string{}},
 		created: make(map[int]bool), missing: make(map[int]bool), told: make(map[int]bool), spans: make(map[Stage]*span),
 		tasks: make(map[int]*progress.Task), announced: make(map[int]bool), done: make(map[*Step]bool),
-		thawed: make(map[int]bool), layouts: make(map[int][]copyproto.Column), whole: make(map[int]bool), broken: make(map[int]bool), checks: make(map[int]*check), parts: plan.inParts(),
+		thawed: make(map[int]bool), turned: make(map[int]bool), layouts: make(map[int][]copyproto.Column), whole: make(map[int]bool), broken: make(map[int]bool), checks: make(map[int]*check), parts: plan.inParts(),
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -79,6 +79,7 @@ type run struct {
 	announced map[int]bool               // steps that the log has heard of
 	done      map[*Step]bool             // what an earlier run has done, by the journal
 	thawed    map[int]bool               // loads that the server refused to freeze
+	turned    map[int]bool               // loads whose rows are too long for text
 	layouts   map[int][]copyproto.Column // by dump ID of the data; nil is text
 	whole     map[int]bool               // by dump ID: definitions that are not made in pieces after all
 	broken    map[int]bool               // steps whose other piece is to be taken back
@@ -116,10 +117,14 @@ func (r *run) all(ctx context.Context) error {
 			return err
 		}
 	}
-	if v, err := pg.ServerVersion(leader.pgconn()); err == nil {
+	v, err := pg.ServerVersion(leader.pgconn())
+	if err == nil {
 		if text := newerTarget(v); text != "" {
 			r.warn(text)
 		}
+	}
+	if err := r.readable(v); err != nil {
+		return err
 	}
 	if err := r.database(ctx, leader); err != nil {
 		return err

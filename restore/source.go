@@ -22,8 +22,9 @@ type Source interface {
 	// Parts are the runs of rows of an entry with data that may be loaded in
 	// parallel, at least one.
 	Parts(e *archive.Entry) ([]archive.Part, error)
-	// Data is one part's rows as COPY text, or the INSERT statements of an entry
-	// without a COPY statement.
+	// Data is one part's rows as COPY text, or in the binary format, without header
+	// and trailer, if e is Binary, or the INSERT statements of an entry without a
+	// COPY statement.
 	Data(ctx context.Context, e *archive.Entry, part archive.Part) (copyproto.Source, error)
 	// LargeObjects lists what a BLOBS entry holds.
 	LargeObjects(e *archive.Entry) ([]archive.LargeObject, error)

@@ -38,6 +38,9 @@ func WriteScript(ctx context.Context, w io.Writer, src Source, opts Options, res
 	if err != nil {
 		return err
 	}
+	if err := plan.writable(); err != nil {
+		return fmt.Errorf("write script: %w", err)
+	}
 	if strings.ContainsAny(plan.Database, "\n\r") {
 		return fmt.Errorf("write script: the database name %q has a line break, which psql's connect command cannot take", plan.Database)
 	}

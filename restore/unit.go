@@ -130,7 +130,7 @@ func (u *unit) messages() []*message {
 func (u *unit) load(i int, s *Step) *message {
 	r, c := u.r, new(counter)
 	u.counters[i] = c
-	sql, before := s.SQL, ""
+	sql, before := copyproto.InText(s.SQL), ""
 	if r.fresh(s) {
 		before = s.Truncate + "\n"
 	}
@@ -139,9 +139,10 @@ func (u *unit) load(i int, s *Step) *message {
 		u.frozen[i] = true
 		with = append(with, "FREEZE")
 	}
+	f := r.format(i, s)
 	columns := u.binary[i]
 	m := &message{step: i, main: true, passed: c.add}
-	if columns != nil {
+	if columns != nil || f == copyproto.Binary {
 		with = append(with, "FORMAT binary")
 		m.passed = nil // not what goes over the wire is counted
 	}
@@ -150,15 +151,14 @@ func (u *unit) load(i int, s *Step) *message {
 	}
 	m.sql = before + enter(s) + sql
 	m.rows = func(ctx context.Context, w io.Writer) error {
-		src, err := r.src.Data(ctx, s.Entry, s.Part)
-		if err != nil {
+		if columns == nil || f == copyproto.Binary {
+			return r.send(ctx, s, f, true, w, c.add)
+		}
+		b := copyproto.NewBinaryWriter(w, columns)
+		if err := r.send(ctx, s, f, true, &countedText{b, c.add}, nil); err != nil {
 			return err
 		}
-		if columns != nil {
-			return copyBinary(ctx, src, w, columns, c.add)
-		}
-		_, err = src.CopyTo(ctx, w)
-		return err
+		return b.Close()
 	}
 	return m
 }
@@ -280,6 +280,7 @@ func (r *run) work(ctx context.Context, w *worker, steps []int, serial bool) err
 			deadlocked++
 		case u.at >= 0 && u.frozen[steps[u.at]] && (code == "25000" || code == "55000" || code == "0A000"):
 			r.thaw(steps[u.at])
+		case u.at >= 0 && r.turn(steps[u.at], err):
 		case u.at >= 0 && u.binary[steps[u.at]] != nil:
 			r.asText(r.plan.Steps[steps[u.at]].Entry)
 		case len(steps) > 1:
