@@ -2,10 +2,13 @@ package verify
 
 import (
 	"bytes"
+	"context"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/pghaul/pghaul/copyproto"
 )
@@ -49,11 +52,48 @@ var floats = map[string]int{
 	"real": 32, "double precision": 64, "point": 64, "line": 64, "lseg": 64, "box": 64, "path": 64, "polygon": 64, "circle": 64,
 }
 
+// floatQuery finds the types that are made of such: domains over them, ranges and
+// arrays of them. Rows of composite types hold text as well, whose digits are not
+// to be touched.
+const floatQuery = `WITH RECURSIVE f(oid, base) AS (
+  SELECT t.oid, pg_catalog.format_type(t.oid, NULL) FROM pg_catalog.pg_type t
+  WHERE t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typname IN ('float4', 'float8', 'point', 'line', 'lseg', 'box', 'path', 'polygon', 'circle')
+  UNION
+  SELECT t.oid, f.base FROM f, pg_catalog.pg_type t
+  WHERE t.typtype = 'd' AND t.typbasetype = f.oid OR t.typcategory = 'A' AND t.typelem = f.oid
+    OR t.typtype = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid AND r.rngsubtype = f.oid)
+)
+SELECT pg_catalog.format_type(oid, NULL), base FROM f`
+
+// learnFloats reads which types hold floating-point numbers, if the ends write
+// them in different ways.
+func (c *comparison) learnFloats(ctx context.Context) error {
+	c.floats = map[string]string{}
+	if c.ends[0].version.AtLeast(12) == c.ends[1].version.AtLeast(12) {
+		return nil
+	}
+	for _, e := range c.ends {
+		if e.rec != nil {
+			continue
+		}
+		err := e.query(ctx, "types", floatQuery, func(rows pgx.Rows) error {
+			var name, base string
+			err := rows.Scan(&name, &base)
+			c.floats[name] = base
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // floatRewriter writes the numbers of a type as servers before 12 do, which
 // take a fixed number of digits: 9 or 18 significant ones. Since 12 servers
 // write as few as tell the number. nil if the type has no such numbers.
 func floatRewriter(typeName string) rewriter {
-	bits := floats[strings.TrimSuffix(typeName, "[]")]
+	bits := floats[typeName]
 	if bits == 0 {
 		return nil
 	}
@@ -142,7 +182,7 @@ func (c *comparison) rewriters(p *pair, i int) []rewriter {
 	for n, name := range p.all() {
 		typeName := d.Table.ColumnType(name)
 		if e.version.AtLeast(12) && !other.version.AtLeast(12) {
-			set(n, floatRewriter(typeName))
+			set(n, floatRewriter(c.floats[typeName]))
 		}
 		if e.rec != nil && e.rec.local {
 			set(n, utcRewriter(typeName))

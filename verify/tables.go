@@ -17,6 +17,9 @@ func (c *comparison) rows(ctx context.Context) (int, error) {
 	if err := c.measure(ctx); err != nil {
 		return 0, err
 	}
+	if err := c.learnFloats(ctx); err != nil {
+		return 0, err
+	}
 	c.match()
 	if err := c.chooseEngine(ctx); err != nil {
 		return 0, err
