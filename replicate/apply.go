@@ -24,6 +24,8 @@ type applier struct {
 	target map[uint32]*targetTable
 	tables map[uint32]*applyTable // those the source has described, by its OIDs
 	byOID  map[uint32]*Table
+	// unknown are the names of those it has described that are not followed.
+	unknown map[uint32]string
 
 	// careful commits each of the source's transactions by itself, so that those
 	// before one that fails are kept, and the error is told of the right one.
@@ -40,7 +42,7 @@ type applier struct {
 	begun        msgBegin
 	changed      bool // the target's transaction holds something
 	opened       time.Time
-	end          LSN  // of the last transaction in it
+	end          LSN // of the last transaction in it
 	commit       time.Time
 	transactions int64
 	changes      int64
@@ -76,7 +78,7 @@ func newApplier(ctx context.Context, f *Follow, conn *pgx.Conn) (*applier, error
 	if _, err := conn.PgConn().Exec(ctx, settings).ReadAll(); err != nil {
 		return nil, fmt.Errorf("set up the target's session: %w", err)
 	}
-	a := &applier{f: f, conn: conn, tables: map[uint32]*applyTable{}, byOID: map[uint32]*Table{}, prepared: map[string]string{}}
+	a := &applier{f: f, conn: conn, tables: map[uint32]*applyTable{}, byOID: map[uint32]*Table{}, unknown: map[uint32]string{}, prepared: map[string]string{}}
 	for i := range f.Tables {
 		a.byOID[f.Tables[i].OID] = &f.Tables[i]
 	}
@@ -191,7 +193,10 @@ func (a *applier) handle(ctx context.Context, e *event) (stop bool, err error) {
 func (a *applier) relation(m *msgRelation) error {
 	t := a.byOID[m.oid]
 	if t == nil {
-		return &SchemaError{Table: quoted(m), LSN: a.begun.lsn, Diffs: []string{"is not known: it has been created, or was created anew, since the follow was started"}}
+		// It is of no account by itself: where changes of partitions come as those of
+		// their root, the partitions are described as well.
+		a.unknown[m.oid] = quoted(m)
+		return nil
 	}
 	if diffs := compare(t, m); len(diffs) > 0 {
 		return &SchemaError{Table: t.String() + " on the source", Diffs: diffs, LSN: a.begun.lsn}
@@ -235,7 +240,7 @@ func (a *applier) change(ctx context.Context, m any, bytes int) error {
 		for _, oid := range m.relations {
 			t, err := a.known(oid)
 			if err != nil {
-				return &protocolError{err}
+				return definite(err)
 			}
 			list = append(list, t)
 		}
@@ -245,7 +250,7 @@ func (a *applier) change(ctx context.Context, m any, bytes int) error {
 		c.table, s = list[0], truncate(list, m.flags)
 	}
 	if err != nil {
-		return &protocolError{err}
+		return definite(err)
 	}
 	a.begin(ctx)
 	a.send(s, c, bytes)
@@ -256,10 +261,21 @@ func (a *applier) change(ctx context.Context, m any, bytes int) error {
 	return nil
 }
 
+// definite makes an error of reading a change one that does not pass.
+func definite(err error) error {
+	if _, ok := errors.AsType[*SchemaError](err); ok {
+		return err
+	}
+	return &protocolError{err}
+}
+
 // known returns a table that the source has described and checks that rows have its
 // columns.
 func (a *applier) known(oid uint32, rows ...tuple) (*applyTable, error) {
 	t := a.tables[oid]
+	if name := a.unknown[oid]; t == nil && name != "" {
+		return nil, &SchemaError{Table: name, LSN: a.begun.lsn, Diffs: []string{"is new: it has been created, or was created anew, since the follow was started"}}
+	}
 	if t == nil {
 		return nil, fmt.Errorf("the source has sent a change of table %d without describing it", oid)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/internal/pgtest"
 	"github.com/pghaul/pghaul/internal/quote"
@@ -69,13 +71,46 @@ func (e *ends) copyRows(t *testing.T, f *Follow) {
 	}
 }
 
+// errRewritten says that a table was truncated between the snapshot and its lock,
+// which hides from the snapshot what it should show. A migration starts anew then.
+var errRewritten = errors.New("a table was truncated before it could be locked")
+
+// lockRows imports the snapshot and keeps tables from being truncated.
+func lockRows(ctx context.Context, c *pgconn.PgConn, f *Follow) error {
+	for {
+		if err := pg.Import(ctx, c, f.Snapshot); err != nil {
+			return err
+		}
+		var b strings.Builder
+		b.WriteString("SET LOCAL lock_timeout = '100ms'")
+		for i := range f.Tables {
+			b.WriteString("; LOCK TABLE " + f.Tables[i].String() + " IN ACCESS SHARE MODE")
+		}
+		_, err := c.Exec(ctx, b.String()).ReadAll()
+		if err == nil {
+			break
+		}
+		if pg.Code(err) != "55P03" {
+			return err
+		}
+		if _, err := c.Exec(ctx, "ROLLBACK").ReadAll(); err != nil {
+			return err
+		}
+	}
+	row, err := oneRow(ctx, c, "SELECT count(*) FROM pg_catalog.pg_class WHERE relkind = 'r' AND relfilenode <> 0 AND pg_catalog.pg_relation_filenode(oid) IS DISTINCT FROM relfilenode")
+	if err == nil && string(row[0]) != "0" {
+		return errRewritten
+	}
+	return err
+}
+
 func copyRows(ctx context.Context, f *Follow) error {
 	from, err := pg.Connect(ctx, f.opts.Source, pg.ReadData, pg.Options{Encoding: "UTF8", LCMonetary: "C"})
 	if err != nil {
 		return err
 	}
 	defer pg.Close(from)
-	if err := pg.Import(ctx, from.PgConn(), f.Snapshot); err != nil {
+	if err := lockRows(ctx, from.PgConn(), f); err != nil {
 		return err
 	}
 	to, err := pg.Connect(ctx, f.opts.Target, pg.Write, pg.Options{Encoding: "UTF8", LCMonetary: "C"})
@@ -233,12 +268,12 @@ func rows(t *testing.T, s *pgtest.Server, db, table string) []string {
 		t.Fatal(err)
 	}
 	defer pg.Close(conn)
-	if _, err := conn.PgConn().Exec(t.Context(), "SET search_path = public").ReadAll(); err != nil {
+	if _, err := conn.PgConn().Exec(t.Context(), "SET search_path = public; SET lock_timeout = '5s'").ReadAll(); err != nil {
 		t.Fatal(err)
 	}
 	var b strings.Builder
 	if _, err := conn.PgConn().CopyTo(t.Context(), &b, "COPY (SELECT * FROM "+table+" AS t ORDER BY t::text COLLATE \"C\") TO STDOUT"); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v; %s", table, err, s.Text(t, db, "SELECT string_agg(concat_ws(' ', application_name, state, query, (SELECT string_agg(gid, ',') FROM pg_prepared_xacts)), '; ') FROM pg_stat_activity WHERE datname = current_database()"))
 	}
 	return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 }
