@@ -3,11 +3,12 @@ package copyproto
 // sendable are the built-in types whose binary form depends on the value alone,
 // so that a server of the same major version reads back what another has sent.
 // Not those that stand for an object by its OID (regclass and its kin), xml,
-// whose text names the encoding of the session, and those without functions to
-// send or receive them.
+// whose text names the encoding of the session, those without functions to send
+// or receive them, and int2vector and oidvector, of which servers refuse to
+// receive the empty ones that they send.
 var sendable = map[uint32]bool{
-	16: true, 17: true, 18: true, 19: true, 20: true, 21: true, 22: true, 23: true, 25: true, // bool, bytea, "char", name, int8, int2, int2vector, int4, text
-	26: true, 27: true, 28: true, 29: true, 30: true, 5069: true, // oid, tid, xid, cid, oidvector, xid8
+	16: true, 17: true, 18: true, 19: true, 20: true, 21: true, 23: true, 25: true, // bool, bytea, "char", name, int8, int2, int4, text
+	26: true, 27: true, 28: true, 29: true, 5069: true, // oid, tid, xid, cid, xid8
 	114: true, 3802: true, 4072: true, // json, jsonb, jsonpath
 	600: true, 601: true, 602: true, 603: true, 604: true, 628: true, 718: true, // point, lseg, path, box, polygon, line, circle
 	700: true, 701: true, 790: true, 1700: true, // float4, float8, money, numeric
@@ -26,6 +27,8 @@ var sendable = map[uint32]bool{
 // type of an array's elements, 0 for others.
 func Sendable(oid uint32, kind byte, element uint32) bool {
 	switch {
+	case vector(oid):
+		return false
 	case element != 0: // which is written into each value: only built-in ones have the same everywhere
 		return sendable[element]
 	case kind == 'e':
@@ -38,6 +41,8 @@ func Sendable(oid uint32, kind byte, element uint32) bool {
 // has always been the same.
 func Portable(oid uint32, kind byte, element uint32) bool {
 	switch {
+	case vector(oid):
+		return false
 	case element != 0:
 		return TypeOf(element) != TypeUnknown
 	case kind == 'e':
@@ -45,3 +50,6 @@ func Portable(oid uint32, kind byte, element uint32) bool {
 	}
 	return TypeOf(oid) != TypeUnknown
 }
+
+// vector tells int2vector and oidvector, which pg_type has as arrays.
+func vector(oid uint32) bool { return oid == 22 || oid == 30 }

@@ -120,9 +120,17 @@ func readable(src Source, list []*archive.Entry, target pg.Version) error {
 	}
 	which := names[0]
 	if n := len(names); n > 1 {
-		which += fmt.Sprintf(" and of %d other tables", n-1)
+		which += fmt.Sprintf(" and of %s", others(n-1))
 	}
 	return fmt.Errorf("the target is PostgreSQL %d and the rows of %s are in the binary format of PostgreSQL %d, which is for servers of that major version only: restore into one, or dump again with --copy-format=text", target.Major(), which, source)
+}
+
+// others counts tables that are not named.
+func others(n int) string {
+	if n == 1 {
+		return "another table"
+	}
+	return fmt.Sprintf("%d other tables", n)
 }
 
 // sourceMajor is the major version of the server that rows are of, 0 if nobody
