@@ -45,8 +45,8 @@ LEFT JOIN pg_catalog.pg_description pt ON pt.classoid = co.tableoid AND pt.objoi
 		sql: `SELECT a.attrelid, a.attnum, a.attname, coalesce(a.attstattarget, -1), a.attstorage::text, coalesce(t.typstorage::text, a.attstorage::text), a.attisdropped, a.attislocal,
   coalesce(pg_catalog.format_type(t.oid, a.atttypmod), ''), coalesce(pg_catalog.array_to_string(a.attoptions, ', '), ''),
   CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation ELSE 0 END,
-  coalesce(pg_catalog.array_to_string(ARRAY(SELECT pg_catalog.quote_ident(option_name) || ' ' || pg_catalog.quote_literal(option_value)
-    FROM pg_catalog.pg_options_to_table(a.attfdwoptions) ORDER BY option_name), E',\n    '), ''),
+  CASE WHEN a.attfdwoptions IS NULL THEN '' ELSE pg_catalog.array_to_string(ARRAY(SELECT pg_catalog.quote_ident(option_name) || ' ' || pg_catalog.quote_literal(option_value)
+    FROM pg_catalog.pg_options_to_table(a.attfdwoptions) ORDER BY option_name), E',\n    ') END,
   a.attidentity::text, ` + l.since(12, "a.attgenerated::text", "''") + `, ` + l.since(14, "a.attcompression::text", "''") + `, ` + notNull + `
 FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid` + join + `
 WHERE a.attrelid IN (SELECT pg_catalog.unnest($1::text::oid[])) AND a.attnum > 0

@@ -43,9 +43,10 @@ func (l *loader) typeQuery() query {
 	return query{
 		what: "TYPE objects",
 		sql: `SELECT t.oid, t.typname, t.typnamespace, t.typowner, t.typrelid, coalesce(c.relkind::text, ''), t.typtype::text, t.typisdefined,
-  EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.oid = t.typelem AND e.typarray = t.oid), pg_catalog.format_type(t.oid, NULL), t.typacl::text[], pg_catalog.acldefault('T', t.typowner)::text[]
+  e.oid IS NOT NULL, pg_catalog.format_type(t.oid, NULL), t.typacl::text[], pg_catalog.acldefault('T', t.typowner)::text[]
 FROM pg_catalog.pg_type t
 LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
 ORDER BY t.oid`,
 		scan: func(row pgx.Rows) error {
 			t := &Type{names: l}

@@ -13,7 +13,7 @@ func (f *Facts) queries(major int, seen *signs, all bool) []query {
 	list := []query{
 		// The first holds for the batch: names come out qualified, dates as ISO.
 		{sql: `SELECT pg_catalog.set_config('search_path', '', true), pg_catalog.set_config('DateStyle', 'ISO', true)`},
-		f.databaseQuery(major, seen),
+		f.databaseQuery(major, seen, all),
 		f.signsQuery(seen),
 		f.rolesQuery(),
 		f.membershipsQuery(major),
@@ -54,7 +54,14 @@ func names(to *[]string, sql string) query {
 // templateOwner is who owns what no customer does.
 const templateOwner = `COALESCE((SELECT pg_catalog.pg_get_userbyid(t.datdba)::text FROM pg_catalog.pg_database t WHERE t.datname = 'template0'), '')`
 
-func (f *Facts) databaseQuery(major int, seen *signs) query {
+// databaseQuery reads about the database itself. Its size is exact if all facts
+// are wanted, and else what the catalog has of it: the server looks at each file
+// for the exact one, which takes as long as all the rest where there are many.
+func (f *Facts) databaseQuery(major int, seen *signs, all bool) query {
+	size := `(SELECT sum(c.relpages::bigint) FROM pg_catalog.pg_class c WHERE c.relpages > 0) * pg_catalog.current_setting('block_size')::bigint`
+	if all {
+		size = `CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) ELSE -1 END`
+	}
 	provider, locale := `'c'`, `''`
 	switch {
 	case major >= 17:
@@ -65,7 +72,7 @@ func (f *Facts) databaseQuery(major int, seen *signs) query {
 	sql := `SELECT pg_catalog.current_setting('server_version_num')::int, d.datname::text, CURRENT_USER::text,
   pg_catalog.pg_get_userbyid(d.datdba)::text, d.datacl::text[], d.datconnlimit, pg_catalog.pg_encoding_to_char(d.encoding)::text,
   ` + provider + `::text, d.datcollate::text, d.datctype::text, ` + locale + `::text,
-  CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) ELSE -1 END,
+  ` + size + `,
   CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()::text ELSE pg_catalog.pg_current_wal_lsn()::text END,
   pg_catalog.now(),
   pg_catalog.has_database_privilege(d.oid, 'CREATE'),

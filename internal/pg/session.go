@@ -167,6 +167,11 @@ func settings(v Version, purpose Purpose, opts Options) string {
 		}
 		b.WriteString("SELECT pg_catalog.set_config(name, '" + kinds + "', false) FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind';\n")
 	}
+	if purpose == ReadCatalog {
+		set("jit", "off")
+		// What is sorted has some 100 bytes for each column of the database.
+		b.WriteString("SELECT pg_catalog.set_config('work_mem', '64MB', false) WHERE pg_catalog.pg_size_bytes(pg_catalog.current_setting('work_mem')) < 64 << 20;\n")
+	}
 	if purpose == ReadData {
 		set("TimeZone", "UTC")
 		set("bytea_output", "hex")
