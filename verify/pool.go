@@ -73,9 +73,10 @@ func (e *end) try(ctx context.Context, do func(conn *pgx.Conn) error) (again boo
 		return again, &endError{err}
 	}
 	err = do(conn)
-	e.give(conn)
 	// A standby ends statements that are in the way of what it replays.
-	return conn.IsClosed() || e.snapshot.Standby && pg.Code(err) == "40001", err
+	again = conn.IsClosed() || e.snapshot.Standby && pg.Code(err) == "40001"
+	e.give(conn)
+	return again, err
 }
 
 // take returns a connection that sees the snapshot: one that was given back, or
