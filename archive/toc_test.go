@@ -281,3 +281,28 @@ func FuzzReadTOC(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkTOC writes and reads a table of contents of 20,000 entries.
+func BenchmarkTOC(b *testing.B) {
+	space := ""
+	toc := make([]Entry, 20_000)
+	for i := range toc {
+		name := "table_" + strconv.Itoa(i)
+		toc[i] = Entry{
+			ID: i + 1, Kind: "TABLE", Namespace: "public", Tag: name, Owner: "postgres", Section: SectionPreData, Relkind: 'r', Class: 1259, OID: uint32(16384 + i), Tablespace: &space,
+			Create: "CREATE TABLE public." + name + " (\n    id integer NOT NULL,\n    v text\n);\n", Drop: "DROP TABLE public." + name + ";\n", After: []int{max(i, 1)},
+		}
+	}
+	h := Header{Version: CurrentVersion, Compression: CompressNone, Created: time.Unix(1700000000, 0), Database: "db", ServerVersion: "18.0", DumpVersion: "18.0"}
+	for b.Loop() {
+		text, err := formatTOC(h, 0, toc)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, again, err := parseTOC("toc.dat", text)
+		if err != nil || len(again) != len(toc) {
+			b.Fatalf("%d entries, %v", len(again), err)
+		}
+		b.SetBytes(int64(len(text)))
+	}
+}
