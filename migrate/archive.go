@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/internal/pgddl"
 	"github.com/pghaul/pghaul/platform"
 	"github.com/pghaul/pghaul/restore"
@@ -79,6 +80,12 @@ func encoding(entries []archive.Entry) string {
 	}
 	return ""
 }
+
+// LeftOut implements moved: the archive's report had them.
+func (s *stored) LeftOut() []archive.Skipped { return nil }
+
+// AsText implements moved.
+func (s *stored) AsText() []dump.AsText { return nil }
 
 // from implements moved.
 func (s *stored) from() archive.Source { return s.origin }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/restore"
 	"github.com/pghaul/pghaul/verify"
 )
@@ -48,6 +49,14 @@ func (m *migration) compare(ctx context.Context, tables []archive.TableData, obj
 // complete, or nothing of it is left.
 func (m *migration) finish(ctx context.Context, err error) error {
 	m.report.decide(m.plan)
+	if m.report.LeftOut = m.live.LeftOut(); m.report.LeftOut != nil {
+		for _, row := range m.report.LeftOut {
+			m.warn("row " + row.Name + " is not at the target: " + row.Reason)
+		}
+	}
+	if m.opts.CopyFormat == copyproto.Binary {
+		m.report.AsText = m.live.AsText()
+	}
 	if failed, ok := errors.AsType[*restore.StepError](err); ok && !slices.Contains(m.report.Failed, failed) {
 		m.report.Failed = append(m.report.Failed, failed)
 	}
@@ -99,7 +108,7 @@ func (m *migration) finish(ctx context.Context, err error) error {
 	if err := m.journal.Finish(ctx); err != nil {
 		return err
 	}
-	m.report.Complete = true
+	m.report.Complete = len(m.report.LeftOut) == 0
 	return nil
 }
 

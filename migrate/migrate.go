@@ -180,6 +180,9 @@ func (m *migration) openSource(ctx context.Context, target int) (*platform.Facts
 		return nil, fmt.Errorf("source: %w", err)
 	}
 	m.live = keep(opened)
+	if source := pg.Version(opened.Manifest().Source.ServerVersion).Major(); m.opts.CopyFormat == copyproto.Binary && source != pg.Version(target).Major() {
+		return nil, fmt.Errorf("the source is PostgreSQL %d and the target %d: rows in the binary format are for servers of the same major version, take the format text or auto", source, pg.Version(target).Major())
+	}
 	return facts(ctx, "source", m.source, m.opts.SourcePlatform)
 }
 

@@ -3,6 +3,8 @@ package migrate
 import (
 	"time"
 
+	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/platform"
 	"github.com/pghaul/pghaul/restore"
 	"github.com/pghaul/pghaul/verify"
@@ -18,7 +20,7 @@ type Report struct {
 	// Phases are those that were asked for.
 	Phases []PhaseReport `json:"phases"`
 	// Complete says that the whole migration is done: all phases, with nothing
-	// failed, and equal rows if they were compared.
+	// failed or left out, and equal rows if they were compared.
 	Complete bool   `json:"complete"`
 	Roles    []Role `json:"roles"` // that the plan has, in its order
 	// Mapped and Skipped are the plan's verdicts that changed something.
@@ -34,7 +36,12 @@ type Report struct {
 	Earlier int `json:"earlier"`
 	// Reloaded are tables that were loaded again, because their rows at the source
 	// are not those that the run before had moved.
-	Reloaded []string             `json:"reloaded"`
+	Reloaded []string `json:"reloaded"`
+	// LeftOut are rows that COPY can send in no format.
+	LeftOut []archive.Skipped `json:"left_out,omitempty"`
+	// AsText are the tables that went as text though the binary format was asked
+	// for.
+	AsText   []dump.AsText        `json:"as_text,omitempty"`
 	Failed   []*restore.StepError `json:"failed"`
 	Warnings []string             `json:"warnings"`
 	Retries  int                  `json:"retries"` // loads and definitions that were done again

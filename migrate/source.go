@@ -12,6 +12,7 @@ import (
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/copyproto"
+	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/restore"
 	"github.com/pghaul/pghaul/verify"
 )
@@ -22,6 +23,11 @@ type moved interface {
 	restore.Source
 	// Columns are those of the rows of a TABLE DATA entry, in their order.
 	Columns(e *archive.Entry) ([]string, error)
+	// LeftOut are the rows, of those that were read, that COPY cannot send.
+	LeftOut() []archive.Skipped
+	// AsText are the tables that are read as text though the binary format was
+	// asked for.
+	AsText() []dump.AsText
 	// from is the database that the rows are of.
 	from() archive.Source
 	// watch returns a context that ends when the snapshot is lost.

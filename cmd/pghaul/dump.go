@@ -18,8 +18,10 @@ import (
 
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
+	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/internal/pg"
+	"github.com/pghaul/pghaul/internal/quote"
 	"github.com/pghaul/pghaul/platform"
 	"github.com/pghaul/pghaul/restore"
 )
@@ -35,6 +37,7 @@ type dumpFlags struct {
 	noSchema       bool
 	noStatistics   bool
 	sections       []string
+	copyFormat     string
 	inserts        bool
 	columnInserts  bool
 	rowsPerInsert  int
@@ -116,6 +119,7 @@ func (o *dumpFlags) addFlags(cmd *cobra.Command, g *globals) {
 
 	rows := newGroup("How rows are read and written")
 	f = rows.flags
+	f.StringVar(&o.copyFormat, "copy-format", "text", "`FORMAT` of the rows in the archive: text, or binary, for servers of the same\nmajor version; tables with types that allow no such thing go as text")
 	f.BoolVar(&o.inserts, "inserts", false, "INSERT statements instead of COPY data")
 	f.BoolVar(&o.columnInserts, "column-inserts", false, "INSERT statements that name the columns")
 	f.IntVar(&o.rowsPerInsert, "rows-per-insert", 0, "INSERT statements of `N` rows each")
@@ -210,6 +214,8 @@ func (o *dumpFlags) checkRows() (err error) {
 		return usagef("--statistics-only contradicts -a/--data-only, -s/--schema-only and --no-statistics")
 	case o.Select.Statistics && (o.Select.DataOnly || o.Select.SchemaOnly || o.noStatistics):
 		return usagef("--statistics contradicts -a/--data-only, -s/--schema-only and --no-statistics")
+	case o.copyFormat != "text" && o.copyFormat != "binary":
+		return usagef("--copy-format %q: want text or binary", o.copyFormat)
 	case o.rowsPerInsert < 0:
 		return usagef("--rows-per-insert must be 1 or more")
 	case o.onConflict && !o.inserts && !o.columnInserts && o.rowsPerInsert == 0:
@@ -221,6 +227,16 @@ func (o *dumpFlags) checkRows() (err error) {
 	}
 	o.Select.SchemaOnly = o.Select.SchemaOnly || o.noData
 	o.Select.DataOnly = o.Select.DataOnly || o.noSchema
+	if o.CopyFormat = copyproto.Format(o.copyFormat); o.CopyFormat == copyproto.Binary {
+		switch {
+		case o.plain:
+			return usagef("--copy-format=binary is for archives: no SQL script can hold such rows")
+		case o.inserts || o.columnInserts || o.rowsPerInsert > 0:
+			return usagef("--copy-format=binary contradicts INSERT statements")
+		case o.floatDigits != "":
+			return usagef("--copy-format=binary and --extra-float-digits contradict each other: such numbers are exact")
+		}
+	}
 	if o.inserts || o.columnInserts || o.rowsPerInsert > 0 {
 		o.Inserts = &dump.Inserts{Columns: o.columnInserts, RowsPerInsert: o.rowsPerInsert, OnConflictDoNothing: o.onConflict}
 	}
@@ -269,6 +285,9 @@ func runDump(ctx context.Context, o *dumpFlags, g *globals, args []string) error
 	for _, s := range r.Skipped {
 		g.warn("not dumped: %s %s: %s", s.Kind, s.Name, s.Reason)
 	}
+	if n := len(r.AsText); n > 0 && g.summaries() {
+		g.printf("%s as text, whose types the binary format does not suit: %s", ui.Plural(int64(n), "table"), someTables(r.AsText))
+	}
 	if g.summaries() {
 		g.printf("dumped %s of %s, %s → %s in %s%s", ui.Plural(r.Rows, "row"), ui.Plural(int64(r.Tables), "table"),
 			ui.Bytes(r.Bytes), ui.Bytes(r.Stored), ui.Duration(r.Elapsed), phaseTimes(each(r.Phases, dumpPhase)))
@@ -278,6 +297,19 @@ func runDump(ctx context.Context, o *dumpFlags, g *globals, args []string) error
 		err = errIncomplete
 	}
 	return rep.close(ctx, dumpReport(r), err)
+}
+
+// someTables names the first of some tables.
+func someTables(list []dump.AsText) string {
+	var names []string
+	for i, t := range list {
+		if i == 3 {
+			names = append(names, "...")
+			break
+		}
+		names = append(names, quote.Qualified(t.Schema, t.Name))
+	}
+	return strings.Join(names, ", ")
 }
 
 // write makes the archive.

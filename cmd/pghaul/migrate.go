@@ -15,6 +15,7 @@ import (
 
 	"github.com/pghaul/pghaul/catalog"
 	"github.com/pghaul/pghaul/cmd/pghaul/internal/ui"
+	"github.com/pghaul/pghaul/copyproto"
 	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/migrate"
 	"github.com/pghaul/pghaul/platform"
@@ -27,7 +28,8 @@ type migrateFlags struct {
 	migrate.Options
 	sel          catalog.Selection
 	phases       []string
-	limit        rate   // of reading the source
+	limit        rate // of reading the source
+	copyFormat   string
 	plan         string // file
 	passwords    string // file to read
 	passwordFile string // file to write
@@ -87,6 +89,7 @@ a run that was killed. "pghaul rollback" undoes a whole run.
 	f = run.flags
 	addJobs(f, &o.Jobs, "work")
 	addRate(f, &o.limit, "the source")
+	f.StringVar(&o.copyFormat, "copy-format", "auto", "`FORMAT` of the rows on their way: text, binary, for servers of the same major\nversion, or auto, which is what suits each table")
 	f.StringSliceVar(&o.phases, "phase", nil, "only this `PHASE`: pre-schema, schema-data or post-schema; may be repeated")
 	f.BoolVar(&o.KeepGoing, "keep-going", false, "go on after errors, and tell them at the end")
 	f.BoolVar(&o.Resume, "resume", false, "go on with the migration that the target's journal tells of")
@@ -111,12 +114,15 @@ func (o *migrateFlags) checkFlags(args []string) error {
 	switch {
 	case len(args) > 0:
 		return usagef("migrate takes no arguments: the ends are --source and --target")
+	case o.copyFormat != "text" && o.copyFormat != "binary" && o.copyFormat != "auto":
+		return usagef("--copy-format %q: want text, binary or auto", o.copyFormat)
 	case o.KeepGoing && o.NoRollback:
 		return usagef("--keep-going and --no-rollback contradict each other")
 	}
 	if err := o.ends.check(); err != nil {
 		return err
 	}
+	o.CopyFormat = copyproto.Format(o.copyFormat)
 	var err error
 	if o.Phases, err = parsePhases(o.phases); err != nil {
 		return err
@@ -224,7 +230,7 @@ func (o *migrateFlags) run(ctx context.Context, g *globals, title string, do fun
 // incomplete reports whether a run came to its end without doing everything that
 // it was asked to.
 func incomplete(r *migrate.Report) bool {
-	return len(r.Failed) > 0 || r.Verify != nil && !r.Verify.Equal()
+	return len(r.Failed) > 0 || len(r.LeftOut) > 0 || r.Verify != nil && !r.Verify.Equal()
 }
 
 // show tells what a plan will do, before anything runs.

@@ -62,6 +62,7 @@ type jsonDump struct {
 	Bytes    int64         `json:"bytes"`
 	Stored   int64         `json:"stored_bytes"`
 	Skipped  []jsonSkipped `json:"skipped"`
+	AsText   []dump.AsText `json:"as_text"`
 	Warnings []string      `json:"warnings"`
 	Retries  int           `json:"retries"`
 	Seconds  float64       `json:"seconds"`
@@ -183,6 +184,7 @@ func dumpReport(r *dump.Report) any {
 		Archive: r.Dir, Snapshot: r.Snapshot, LSN: r.LSN, Entries: r.Entries, Tables: r.Tables,
 		Rows: r.Rows, Bytes: r.Bytes, Stored: r.Stored, Seconds: r.Elapsed.Seconds(),
 		Skipped:  each(r.Skipped, func(s archive.Skipped) jsonSkipped { return jsonSkipped{s.Kind, s.Name, s.Reason} }),
+		AsText:   append([]dump.AsText{}, r.AsText...),
 		Warnings: append([]string{}, r.Warnings...), Retries: r.Retries,
 		Phases: each(r.Phases, dumpPhase),
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"time"
 
+	"github.com/pghaul/pghaul/archive"
+	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/migrate"
 	"github.com/pghaul/pghaul/platform"
 )
@@ -26,6 +28,8 @@ type jsonMigrate struct {
 	Objects    int            `json:"objects"`
 	Earlier    int            `json:"earlier"`
 	Reloaded   []string       `json:"reloaded"`
+	LeftOut    []jsonSkipped  `json:"left_out"` // rows
+	AsText     []dump.AsText  `json:"as_text"`  // tables
 	Failed     []jsonFailure  `json:"failed"`
 	Warnings   []string       `json:"warnings"`
 	Retries    int            `json:"retries"`
@@ -88,6 +92,8 @@ func migrateReport(r *migrate.Report) any {
 		Mapped:  each(r.Mapped, decision),
 		Skipped: each(r.Skipped, decision),
 		Tables:  r.Tables, Rows: r.Rows, Bytes: r.Bytes, Objects: r.Objects, Earlier: r.Earlier,
+		LeftOut:  each(r.LeftOut, func(s archive.Skipped) jsonSkipped { return jsonSkipped(s) }),
+		AsText:   append([]dump.AsText{}, r.AsText...),
 		Reloaded: append([]string{}, r.Reloaded...), Failed: each(r.Failed, failureReport),
 		Warnings: append([]string{}, r.Warnings...), Retries: r.Retries,
 		Changes:    jsonChanges{Snapshot: momentReport(r.Changes.Snapshot), End: momentReport(r.Changes.End)},
