@@ -49,6 +49,7 @@ func (d *dialer) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	if err != nil {
 		return conn, nil
 	}
+	limitSilence(raw)
 	s := &socket{Conn: conn, raw: raw}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,6 +16,21 @@ const (
 	lowWater = 64 << 10
 	bulkWait = 3
 )
+
+// silence is how long, in milliseconds, what was sent may stay unacknowledged
+// before the connection is given up. The kernel's own patience is a quarter of an
+// hour, and a firewall that has forgotten a connection answers nothing.
+const silence = 180_000
+
+// limitSilence sets TCP_USER_TIMEOUT unless whoever dialed has. A kernel that does
+// not know it is as patient as ever.
+func limitSilence(raw syscall.RawConn) {
+	_ = raw.Control(func(fd uintptr) {
+		if have, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT); err == nil && have == 0 {
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, silence)
+		}
+	})
+}
 
 // readBulk reads when there is much, or at last.
 func (s *socket) readBulk(p []byte, bulk bool) (n int, err error) {
