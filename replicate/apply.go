@@ -75,6 +75,7 @@ func newApplier(ctx context.Context, f *Follow, conn *pgx.Conn) (*applier, error
 	} else if v.AtLeast(12) {
 		settings += "; SET plan_cache_mode = auto"
 	}
+	settings += "; SET client_encoding = " + quote.Literal(f.encoding)
 	if _, err := conn.PgConn().Exec(ctx, settings).ReadAll(); err != nil {
 		return nil, fmt.Errorf("set up the target's session: %w", err)
 	}

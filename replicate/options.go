@@ -52,9 +52,10 @@ type Follow struct {
 	// Snapshot is what the rows must be copied from, after Start and until CopyDone.
 	Snapshot string
 
-	opts   Options
-	log    *slog.Logger
-	holder *pgx.Conn // made the slot and holds the snapshot
+	opts     Options
+	log      *slog.Logger
+	encoding string    // in which rows are brought over
+	holder   *pgx.Conn // made the slot and holds the snapshot
 }
 
 func (o *Options) batchChanges() int {

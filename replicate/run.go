@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -118,7 +119,7 @@ func (r *applyRun) note(ctx context.Context, stage Stage, detail string) error {
 	}
 	defer pg.Close(conn)
 	if _, err := conn.Exec(ctx, "UPDATE pghaul_follow.follow SET stage = $3, detail = $4, updated = pg_catalog.clock_timestamp() WHERE id = $1 AND runner = $2 AND stage = 'following'",
-		r.ID, r.Runner, string(stage), detail); err != nil {
+		r.ID, r.Runner, string(stage), strings.ToValidUTF8(strings.ReplaceAll(detail, "\x00", ""), "?")); err != nil {
 		return fmt.Errorf("write the state of follow %s: %w", r.ID, err)
 	}
 	r.Stage, r.Detail = stage, detail
@@ -135,11 +136,6 @@ func (r *applyRun) session(ctx context.Context) error {
 	if err := r.claim(ctx, conn); err != nil {
 		return err
 	}
-	a, err := newApplier(ctx, r.Follow, conn)
-	if err != nil {
-		return err
-	}
-	a.careful = r.careful
 	source, err := r.source(ctx)
 	if err != nil {
 		return err
@@ -148,6 +144,11 @@ func (r *applyRun) session(ctx context.Context) error {
 	if err := r.freeSlot(ctx, source); err != nil {
 		return err
 	}
+	a, err := newApplier(ctx, r.Follow, conn)
+	if err != nil {
+		return err
+	}
+	a.careful = r.careful
 	repl, system, err := r.replication(ctx)
 	if err != nil {
 		return err

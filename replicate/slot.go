@@ -70,7 +70,7 @@ func newFollow(opts Options) (*Follow, error) {
 	if opts.ID != "" && !idPattern.MatchString(opts.ID) {
 		return nil, fmt.Errorf("the ID %q of a follow: up to 32 lower case letters and digits", opts.ID)
 	}
-	f := &Follow{Record: Record{ID: opts.ID, Engine: opts.Engine}, opts: opts, log: opts.Logger}
+	f := &Follow{Record: Record{ID: opts.ID, Engine: opts.Engine}, opts: opts, log: opts.Logger, encoding: "UTF8"}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
@@ -108,8 +108,15 @@ func (f *Follow) source(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the source: %w", err)
 	}
+	if conn.PgConn().ParameterStatus("server_encoding") == asBytes {
+		f.encoding = asBytes
+	}
 	return conn, nil
 }
+
+// asBytes is the encoding of databases that keep text as bytes, which nobody can
+// convert.
+const asBytes = "SQL_ASCII"
 
 // target opens a session for statements on the target.
 func (f *Follow) target(ctx context.Context) (*pgx.Conn, error) {
@@ -127,12 +134,12 @@ func (f *Follow) targetName() string { return "pghaul apply " + f.ID }
 
 // replication opens a session for the commands of replication and returns the
 // system identifier of the source. Rows come in it as text that reads the same
-// on the target, whatever either is configured to.
+// on the target, whatever either is configured to. It comes after source.
 func (f *Follow) replication(ctx context.Context) (*pgx.Conn, string, error) {
 	cfg := f.opts.Source.Copy()
 	cfg.RuntimeParams["replication"] = "database"
 	cfg.RuntimeParams["application_name"] = f.sourceName()
-	conn, err := pg.Connect(ctx, cfg, pg.ReadData, pg.Options{Encoding: "UTF8", LCMonetary: "C"})
+	conn, err := pg.Connect(ctx, cfg, pg.ReadData, pg.Options{Encoding: f.encoding, LCMonetary: "C"})
 	if err != nil {
 		return nil, "", fmt.Errorf("connect to the source for replication: %w", err)
 	}
