@@ -107,8 +107,8 @@ func (c *comparison) drillPushed(ctx context.Context, u *unit) (bool, error) {
 	if err := c.drill(ctx, u, true); err != nil {
 		return false, err
 	}
-	if u.rows.Problem != "" || u.rows.Missing+u.rows.Extra+u.rows.Changed == 0 {
-		u.rows = nil
+	if u.rows.Missing+u.rows.Extra+u.rows.Changed == 0 {
+		u.rows = nil // nothing has been written to the repair, either
 	}
 	return u.rows != nil, nil
 }

@@ -232,6 +232,25 @@ func TestConnectionLost(t *testing.T) {
 	}
 }
 
+// A session that ends while the server digests is replaced, too, as long as the
+// one with the snapshot is there.
+func TestConnectionLostPushing(t *testing.T) {
+	t.Parallel()
+	s := newest(t)
+	source, target := two(t, s, longTable)
+	tracker := at(progress.Started, "public.a", func() {
+		const workers = " FROM pg_stat_activity WHERE datname = '%' AND application_name = 'pghaul verify' AND backend_start > (SELECT min(backend_start) FROM pg_stat_activity WHERE datname = '%' AND application_name = 'pghaul verify')"
+		s.Text(t, "postgres", strings.ReplaceAll("SELECT count(pg_terminate_backend(pid))"+workers, "%", source))
+		waitFor(t, s, "postgres", strings.ReplaceAll("SELECT count(*)"+workers, "%", source), "0")
+	})
+	r := compare(t, s.Config(t, source), s.Config(t, target), verify.Options{Engine: verify.EnginePush, Jobs: 1, Progress: tracker})
+	wantDifferences(t, r)
+	wantEngines(t, r)
+	if r.Retries != 1 {
+		t.Errorf("%d retries, want 1", r.Retries)
+	}
+}
+
 // A table on which connections break again and again is given up; others are not.
 func TestConnectionLostAgain(t *testing.T) {
 	t.Parallel()
