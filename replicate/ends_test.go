@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
@@ -188,6 +189,7 @@ func (e *ends) end(t *testing.T, f *Follow) {
 
 // running is a Run in the background.
 type running struct {
+	e      *ends
 	cancel context.CancelFunc
 	done   chan error
 }
@@ -200,7 +202,7 @@ func (e *ends) run(t *testing.T, o Options) *running {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	r := &running{cancel: cancel, done: make(chan error, 1)}
+	r := &running{e: e, cancel: cancel, done: make(chan error, 1)}
 	go func() {
 		r.done <- f.Run(ctx)
 		close(r.done)
@@ -219,8 +221,15 @@ func (r *running) wait(t *testing.T) error {
 	select {
 	case err := <-r.done:
 		return err
-	case <-time.After(2 * time.Minute):
-		t.Fatal("the run does not end")
+	case <-time.After(90 * time.Second):
+		var b strings.Builder
+		if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil {
+			t.Error(err)
+		}
+		const sessions = "SELECT string_agg(concat_ws(' ', pid, application_name, state, wait_event, query), E'\\n') FROM pg_stat_activity WHERE datname = current_database()"
+		t.Fatalf("the run does not end\nsource:\n%s\ntarget:\n%s\nfollow: %s\nslot: %s\n%s", r.e.text(t, sessions), r.e.target.Text(t, r.e.targetDB, sessions),
+			r.e.target.Text(t, r.e.targetDB, "SELECT f::text FROM (SELECT id, stage, pause, stop_at, applied_lsn, runner, updated FROM pghaul_follow.follow) f"),
+			r.e.text(t, "SELECT string_agg(s::text, ' ') FROM pg_replication_slots s WHERE database = current_database()"), b.String())
 		return nil
 	}
 }

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -8,4 +9,9 @@ import (
 	"github.com/pghaul/pghaul/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m, func() error { return goleak.Find() }) }
+func TestMain(m *testing.M) {
+	if text := os.Getenv(childVariable); text != "" {
+		os.Exit(runChild(text))
+	}
+	pgtest.Main(m, func() error { return goleak.Find() })
+}

@@ -57,7 +57,8 @@ type workSession struct {
 	ops      int  // left in the transaction
 	saves    int  // savepoints
 	seq      int  // last committed in history
-	emptied  bool // a table in this transaction
+	emptied  bool // a table, in this transaction
+	nested   bool // the transaction has had savepoints
 	prepared string
 	wait     int // steps until the prepared transaction ends
 }
@@ -221,15 +222,16 @@ func (l *workload) do(ctx context.Context, s *workSession) error {
 		if err := exec("BEGIN"); err != nil {
 			return err
 		}
-		s.open, s.emptied, s.saves, s.ops = true, false, 0, 1+l.rng.IntN(12)
+		s.open, s.emptied, s.nested, s.saves, s.ops = true, false, false, 0, 1+l.rng.IntN(12)
 		return nil
 	case s.ops > 0:
 		s.ops--
 		switch l.rng.IntN(20) {
 		case 0:
-			if s.emptied && l.plainTruncate() {
+			if s.emptied {
 				break
 			}
+			s.nested = true
 			s.saves++
 			return exec(fmt.Sprintf("SAVEPOINT s%d", s.saves))
 		case 1, 2:
@@ -249,11 +251,6 @@ func (l *workload) do(ctx context.Context, s *workSession) error {
 	return l.end(ctx, s, exec)
 }
 
-// plainTruncate keeps TRUNCATE away from savepoints and prepared transactions.
-// Servers before 16 cannot decode some of that and fail for good, "could not map
-// filenode to relation OID": nobody could follow such a source.
-func (l *workload) plainTruncate() bool { return l.e.source.Major < 16 }
-
 // end ends the transaction of a session.
 func (l *workload) end(ctx context.Context, s *workSession, exec func(string) error) error {
 	n := l.rng.IntN(20)
@@ -265,7 +262,7 @@ func (l *workload) end(ctx context.Context, s *workSession, exec func(string) er
 		return err
 	}
 	s.open = false
-	if n < 6 && (!s.emptied || !l.plainTruncate()) {
+	if n < 6 {
 		if err := exec("PREPARE TRANSACTION '" + l.gid(s) + "'"); err != nil {
 			return err
 		}
@@ -295,7 +292,10 @@ func (l *workload) change(s *workSession) string {
 		kinds = 24
 	}
 	kind := r.IntN(kinds)
-	if kind == 22 && s.saves > 0 && l.plainTruncate() {
+	if kind == 22 && s.nested {
+		// No version of the server can decode all that TRUNCATE does beside savepoints:
+		// it fails for good, "could not map filenumber to relation OID". Nobody can
+		// follow such a source.
 		kind = 23
 	}
 	switch kind {
