@@ -16,6 +16,7 @@ import (
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/catalog"
 	"github.com/pghaul/pghaul/copyproto"
+	"github.com/pghaul/pghaul/internal/longrow"
 	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/internal/sched"
 	"github.com/pghaul/pghaul/progress"
@@ -241,18 +242,18 @@ func (l *Live) copyRows(ctx context.Context, conn *pgx.Conn, d *catalog.TableDat
 		if err == nil {
 			return l.dumped(conn, d, w.end(before+n))
 		}
-		if !tooLong(err) || !w.split.Between() {
+		if !longrow.Refused(err) || !w.split.Between() {
 			return l.dumped(conn, d, err)
 		}
 		row, lookErr := l.oversized(ctx, conn, d, where, w.rows-before, w.format)
 		switch {
 		case row == nil:
 			return l.dumped(conn, d, errors.Join(err, lookErr))
-		case turn && row.fits:
+		case turn && row.Fits:
 			return copyproto.ErrNeedsBinary
 		}
 		l.leaveOut(row)
-		where = row.after(where)
+		where = row.After(where)
 	}
 }
 

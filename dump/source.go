@@ -9,6 +9,7 @@ import (
 	"github.com/pghaul/pghaul/archive"
 	"github.com/pghaul/pghaul/catalog"
 	"github.com/pghaul/pghaul/copyproto"
+	"github.com/pghaul/pghaul/internal/longrow"
 )
 
 // Header describes the database as the header of an archive does.
@@ -98,17 +99,17 @@ func (r liveRows) CopyTo(ctx context.Context, w io.Writer) (rows int64, err erro
 	for where := r.where; ; {
 		before := out.Rows()
 		n, err := copyproto.Query{Conn: conn.PgConn(), SQL: lockRows(r.d) + copyTo(r.d, where, r.format), Format: r.format}.CopyTo(ctx, out)
-		if err == nil || !tooLong(err) || out.Inside() {
+		if err == nil || !longrow.Refused(err) || out.Inside() {
 			return before + n, l.dumped(conn, r.d, err)
 		}
 		row, lookErr := l.oversized(ctx, conn, r.d, where, out.Rows()-before, r.format)
 		switch {
 		case row == nil:
 			return out.Rows(), l.dumped(conn, r.d, errors.Join(err, lookErr))
-		case r.strict && row.fits:
+		case r.strict && row.Fits:
 			return out.Rows(), fmt.Errorf("dump %s: %w", row, copyproto.ErrNeedsBinary)
 		}
 		l.leaveOut(row)
-		where = row.after(where)
+		where = row.After(where)
 	}
 }

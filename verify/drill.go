@@ -249,7 +249,7 @@ func (d *drill) rows(ctx context.Context, conn *pgx.Conn, p *pair, end int, do f
 	}
 	out := io.Writer(&splitter{do: do})
 	if it.recorded == nil {
-		_, err := copyproto.Query{Conn: conn.PgConn(), SQL: begin(it) + d.c.copyStatement(p, it, p.columns, d.filter)}.CopyTo(ctx, out)
+		_, err := copyproto.Query{Conn: conn.PgConn(), SQL: begin(it) + d.c.copyStatement(p, it, p.columns, d.filter, copyproto.Text)}.CopyTo(ctx, out)
 		return err
 	}
 	if !slices.Equal(it.recorded.Columns, d.columns) {

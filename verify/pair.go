@@ -38,6 +38,7 @@ type pair struct {
 	mu      sync.Mutex
 	left    int // parts that are still to be read, of both ends
 	refused [2]error
+	unread  [2][]string    // what of the rows of an end cannot be read, and why
 	task    *progress.Task // counts the rows of one end
 	counted int            // which
 }

@@ -75,7 +75,7 @@ func (c *comparison) readAll(ctx context.Context, units []*unit) error {
 // begin forgets what was read of a table.
 func (p *pair) begin() {
 	p.left, p.refused, p.task, p.counted = 0, [2]error{}, nil, -1
-	p.digest, p.whole = [2]*copyproto.Digest{}, [2]copyproto.Digest{}
+	p.digest, p.whole, p.unread = [2]*copyproto.Digest{}, [2]copyproto.Digest{}, [2][]string{}
 }
 
 // parts cuts what is to be read of a table at one end.
@@ -165,8 +165,11 @@ func (p *pair) done(c *comparison, end int, sum, whole copyproto.Digest, began t
 	}
 	if p.unit.engine != EnginePush { // what it fails at is streamed
 		for i, err := range p.refused {
-			if err != nil {
+			if err != nil && (!errors.Is(err, copyproto.ErrNeedsBinary) || p.format == copyproto.Binary) {
 				p.problems = append(p.problems, c.ends[i].name+": "+explain(err))
+			}
+			for _, text := range p.unread[i] {
+				p.problems = append(p.problems, c.ends[i].name+": "+text)
 			}
 		}
 		if a, b := p.digest[0], p.digest[1]; len(p.stored) > 0 && a != nil && b != nil && *a == *b && p.whole[0] != p.whole[1] {
@@ -208,10 +211,13 @@ func (c *comparison) readTable(ctx context.Context, x part, task *progress.Task)
 			prefix = len(p.columns)
 		}
 		m := newMeter(task, p.format, c.rewriters(p, x.end), prefix)
-		err = c.ends[x.end].with(ctx, func(conn *pgx.Conn) error {
+		var tooLong []string
+		err = c.ends[x.end].with(ctx, func(conn *pgx.Conn) (err error) {
 			m.reset()
-			return m.copy(ctx, conn.PgConn(), begin(it)+c.copyStatement(p, it, p.all(), x.where))
+			tooLong, err = c.readRows(ctx, conn, x, m)
+			return err
 		})
+		p.cannot(x.end, tooLong)
 		if err != nil {
 			m.reset()
 			return sum, whole, err
@@ -252,10 +258,10 @@ func fromTable(p *pair, it *item, where string) string {
 	return from
 }
 
-// copyStatement reads rows in the pair's format.
-func (c *comparison) copyStatement(p *pair, it *item, names []string, where string) string {
+// copyStatement reads rows in a format.
+func (c *comparison) copyStatement(p *pair, it *item, names []string, where string, f copyproto.Format) string {
 	with := " TO STDOUT WITH (ENCODING " + quote.Literal(c.encoding) + ")"
-	if p.format == copyproto.Binary {
+	if f == copyproto.Binary {
 		with = " TO STDOUT WITH (ENCODING " + quote.Literal(c.encoding) + ", FORMAT binary)"
 	}
 	columns := quote.Idents(names)
@@ -265,12 +271,15 @@ func (c *comparison) copyStatement(p *pair, it *item, names []string, where stri
 	return "COPY " + it.data.Table.QualifiedName() + " (" + columns + ")" + with
 }
 
-// copy reads the rows of a COPY.
-func (m *meter) copy(ctx context.Context, conn *pgconn.PgConn, sql string) error {
-	n, err := copyproto.Query{Conn: conn, SQL: sql, Format: m.format}.CopyTo(ctx, m)
-	if err != nil {
-		return err
-	}
+// cannot notes what of a part at one end cannot be read.
+func (p *pair) cannot(end int, problems []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unread[end] = append(p.unread[end], problems...)
+}
+
+// complete checks that all of the rows have come that a server has sent.
+func (m *meter) complete(n int64) error {
 	if rows := m.hash.Sum().Rows; m.partial() || rows != n {
 		return fmt.Errorf("the server sent %d rows and counted %d", rows, n)
 	}

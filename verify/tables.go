@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -56,6 +57,9 @@ func (c *comparison) rows(ctx context.Context) (int, error) {
 		again = append(again, u)
 	}
 	if err := c.readAll(ctx, again); err != nil {
+		return 0, err
+	}
+	if err := c.readAll(ctx, slices.DeleteFunc(slices.Clone(todo), func(u *unit) bool { return !u.inBinary() })); err != nil {
 		return 0, err
 	}
 	for _, u := range c.units {
