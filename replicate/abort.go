@@ -60,6 +60,9 @@ func Abort(ctx context.Context, opts Options) error {
 	if err := c.endRunners(ctx); err != nil {
 		return err
 	}
+	if err := unquieten(ctx, c.target, c.ID); err != nil {
+		return err
+	}
 	left := c.sourceObjects()
 	if err := c.openSource(ctx); err != nil {
 		return &AbortError{left, err}

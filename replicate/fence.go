@@ -110,29 +110,39 @@ func (c *control) fence(ctx context.Context) ([]string, error) {
 
 // raise notes the fence, and then sets it.
 func (c *control) raise(ctx context.Context) error {
-	if _, since, err := c.readFence(ctx); err != nil {
+	previous, since, err := c.readFence(ctx)
+	if err != nil {
 		return err
-	} else if since.IsZero() {
-		if _, err := c.target.Exec(ctx, fenceTable); err != nil {
-			return fmt.Errorf("note the fence: %w", err)
-		}
-		var previous *string
-		var micros int64
-		err := c.source.QueryRow(ctx, `SELECT (SELECT pg_catalog.substr(u, 31) FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) u
-  WHERE s.setrole = 0 AND s.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) AND u LIKE 'default\_transaction\_read\_only=%'),
-  (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::int8`).Scan(&previous, &micros)
-		if err != nil {
-			return fmt.Errorf("read the settings of the source's database: %w", err)
-		}
-		_, err = c.target.Exec(ctx, `INSERT INTO pghaul_follow.fence (id, previous, since) VALUES ($1, $2, pg_catalog.to_timestamp($3::float8 / 1000000))`, c.ID, previous, micros)
-		if err != nil {
-			return fmt.Errorf("note the fence: %w", err)
+	}
+	if since.IsZero() {
+		if previous, since, err = c.noteFence(ctx); err != nil {
+			return err
 		}
 	}
+	c.lifting, c.raised = previous, since
 	if _, err := c.source.Exec(ctx, "ALTER DATABASE "+quote.Ident(c.SourceDatabase)+" SET default_transaction_read_only = on"); err != nil {
 		return fmt.Errorf("make the source read-only: %w", err)
 	}
 	return nil
+}
+
+// noteFence keeps what is about to be changed.
+func (c *control) noteFence(ctx context.Context) (previous *string, since time.Time, err error) {
+	if _, err := c.target.Exec(ctx, fenceTable); err != nil {
+		return nil, since, fmt.Errorf("note the fence: %w", err)
+	}
+	var micros int64
+	err = c.source.QueryRow(ctx, `SELECT (SELECT pg_catalog.split_part(u, '=', 2) FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) u
+  WHERE s.setrole = 0 AND s.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) AND u LIKE 'default\_transaction\_read\_only=%'),
+  (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::int8`).Scan(&previous, &micros)
+	if err != nil {
+		return nil, since, fmt.Errorf("read the settings of the source's database: %w", err)
+	}
+	_, err = c.target.Exec(ctx, `INSERT INTO pghaul_follow.fence (id, previous, since) VALUES ($1, $2, pg_catalog.to_timestamp($3::int8::float8 / 1000000))`, c.ID, previous, micros)
+	if err != nil {
+		return nil, since, fmt.Errorf("note the fence: %w", err)
+	}
+	return previous, time.UnixMicro(micros), nil
 }
 
 // unfence lets writes in at the source again, if there is a fence. Sessions that
@@ -143,22 +153,37 @@ func (c *control) unfence(ctx context.Context) error {
 	if err != nil || since.IsZero() {
 		return err
 	}
-	sql := "ALTER DATABASE " + quote.Ident(c.SourceDatabase)
-	if previous == nil {
-		sql += " RESET default_transaction_read_only"
-	} else {
-		sql += " SET default_transaction_read_only = " + quote.Literal(*previous)
-	}
-	if _, err := c.source.Exec(ctx, sql); err != nil {
-		return fmt.Errorf("let writes in at the source again: %w; do it by hand: %s", err, sql)
-	}
-	if _, err := c.endSessions(ctx, since); err != nil {
-		return fmt.Errorf("end the sessions of the source that were begun behind the fence and are read-only: %w", err)
+	if err := c.lift(ctx, previous, since); err != nil {
+		return err
 	}
 	if _, err := c.target.Exec(ctx, "DELETE FROM pghaul_follow.fence WHERE id = $1", c.ID); err != nil {
 		return fmt.Errorf("forget the fence: %w", err)
 	}
 	return nil
+}
+
+// lift is the part of unfence at the source.
+func (c *control) lift(ctx context.Context, previous *string, since time.Time) error {
+	if _, err := c.source.Exec(ctx, liftStatement(c.SourceDatabase, previous)); err != nil {
+		return fmt.Errorf("let writes in at the source again: %w", err)
+	}
+	_, err := c.endSessions(ctx, since)
+	if refused, ok := errors.AsType[*FenceError](err); ok {
+		c.log.Warn("the fence is lifted, but sessions that were begun behind it stay read-only until they end", "why", refused.Why)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("end the sessions of the source that were begun behind the fence and are read-only: %w", err)
+	}
+	return nil
+}
+
+// liftStatement gives a database its own setting back.
+func liftStatement(database string, previous *string) string {
+	if previous == nil {
+		return "ALTER DATABASE " + quote.Ident(database) + " RESET default_transaction_read_only"
+	}
+	return "ALTER DATABASE " + quote.Ident(database) + " SET default_transaction_read_only = " + quote.Literal(*previous)
 }
 
 // A session at the source.
@@ -175,7 +200,7 @@ WHERE a.datname = pg_catalog.current_database() AND a.usesysid IS NOT NULL AND a
   AND coalesce(a.backend_type, 'client backend') = 'client backend'
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_replication s WHERE s.pid = a.pid)
   AND NOT (a.usename = current_user AND a.application_name IN ($1, 'pghaul control'))
-  AND ($2 = 0 OR a.backend_start IS NULL OR a.backend_start >= pg_catalog.to_timestamp($2::float8 / 1000000))
+  AND ($2::int8 = 0 OR a.backend_start IS NULL OR a.backend_start >= pg_catalog.to_timestamp($2::int8::float8 / 1000000))
 ORDER BY a.pid`
 
 func (c *control) sessions(ctx context.Context, since time.Time) ([]session, error) {
@@ -260,6 +285,16 @@ func (c *control) probe(ctx context.Context) error {
 		return &FenceError{[]string{"a session that was begun behind the fence can still write"}}
 	}
 	return fmt.Errorf("see whether the fence holds: %w", err)
+}
+
+// connectable opens a session as the probe does.
+func (c *control) connectable(ctx context.Context) error {
+	conn, err := pgx.ConnectConfig(ctx, c.opts.Source.Copy())
+	if err != nil {
+		return fmt.Errorf("connect to the source: %w", err)
+	}
+	pg.Close(conn)
+	return nil
 }
 
 // unwritten refuses transactions that have written and are still open, which are

@@ -56,10 +56,6 @@ func (f *Follow) subscribe(ctx context.Context, source, target *pgx.Conn) error 
 }
 
 func (f *Follow) createSubscription(ctx context.Context, source, target *pgx.Conn) error {
-	v, err := version(target)
-	if err != nil {
-		return err
-	}
 	for i := range f.Tables {
 		if t := &f.Tables[i]; t.targetSchema() != t.Schema || t.targetName() != t.Name {
 			return fmt.Errorf("table %s is called %s on the target, and a subscription cannot rename: use engine %s", t, t.Target(), EngineApply)
@@ -73,10 +69,9 @@ func (f *Follow) createSubscription(ctx context.Context, source, target *pgx.Con
 	if f.InsertPublication != "" {
 		publications += ", " + quote.Ident(f.InsertPublication)
 	}
+	// Not disable_on_error: a lost connection is an error to it, too, and would end
+	// the following when nobody looks.
 	with := "copy_data = false, create_slot = false, enabled = false, slot_name = " + quote.Literal(f.Slot)
-	if v.AtLeast(15) {
-		with += ", disable_on_error = true"
-	}
 	// For the statement's time see preflight.unreached.
 	statements := []string{
 		fmt.Sprintf("BEGIN; SET LOCAL statement_timeout = %d", subscribeWait.Milliseconds()),

@@ -20,9 +20,18 @@ const (
 	driftEvery = 10 * time.Second
 )
 
-// ErrDisabled says that the target has stopped its subscription by itself, as it
-// does when a change does not fit. Its log has the row.
-var ErrDisabled = errors.New("the target has disabled the subscription, as it does at a change that does not fit its tables: its log tells which; mend that and resume")
+// What ends a follow of EngineNative at the target.
+var (
+	// ErrDisabled says that somebody has disabled or dropped the subscription.
+	ErrDisabled = errors.New("the subscription was disabled on the target by somebody else: resume the follow to enable it")
+	// ErrStuck says that the target fails again and again at the same change, which
+	// does not fit its tables. SQL does not tell which one it is.
+	ErrStuck = errors.New("the subscription fails at the same change again and again, which does not fit the target's tables: the log of the target's server tells which row; mend that and resume")
+)
+
+// stuckAfter is how many errors at one position make a subscription stuck. One may
+// be a connection that was cut.
+const stuckAfter = 3
 
 // watch runs a follow of EngineNative: it makes and enables the subscription, and
 // then looks after it, until ctx ends, somebody pauses or ends the follow, or the
@@ -31,7 +40,7 @@ var ErrDisabled = errors.New("the target has disabled the subscription, as it do
 //
 // The subscription goes on when watch has returned because ctx has ended.
 func (f *Follow) watch(ctx context.Context) error {
-	w := &watcher{f: f}
+	w := &watcher{f: f, failures: -1}
 	defer w.close()
 	failures := 0
 	var since time.Time // the first failure
@@ -48,7 +57,7 @@ func (f *Follow) watch(ctx context.Context) error {
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case errors.Is(err, ErrDisabled) || !temporary(err):
+		case final(err):
 			return err
 		default:
 			w.close()
@@ -71,6 +80,11 @@ func (f *Follow) watch(ctx context.Context) error {
 // errStopped says that StopAt was reached.
 var errStopped = errors.New("stopped")
 
+// final says that an error does not go away.
+func final(err error) bool {
+	return errors.Is(err, ErrDisabled) || errors.Is(err, ErrStuck) || !temporary(err)
+}
+
 // A watcher looks after a subscription.
 type watcher struct {
 	f              *Follow
@@ -78,9 +92,14 @@ type watcher struct {
 	subscribed     bool // by this watcher
 	beaten         time.Time
 	compared       time.Time
+	// failures is what the target had counted at the position confirmed, less than 0
+	// before it was asked.
+	failures  int64
+	confirmed LSN
 }
 
 func (w *watcher) close() {
+	w.failures = -1 // what fails with a lost server is no conflict
 	for _, c := range []**pgx.Conn{&w.source, &w.target} {
 		if *c != nil {
 			pg.Close(*c)
@@ -131,8 +150,11 @@ func (w *watcher) look(ctx context.Context) (err error) {
 	if err == nil {
 		err = w.keepEnabled(ctx)
 	}
+	if err == nil {
+		err = w.moving(ctx, slot.Confirmed)
+	}
 	if err != nil {
-		if errors.Is(err, ErrDisabled) || !temporary(err) {
+		if final(err) {
 			err = errors.Join(err, w.fail(ctx, err))
 		}
 		return err
@@ -160,12 +182,39 @@ func (w *watcher) keepEnabled(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case !sub.there:
-		return fmt.Errorf("subscription %s: somebody has dropped it on the target: %w", w.f.Subscription, ErrEnded)
 	case !sub.enabled:
 		return ErrDisabled
 	}
 	return nil
+}
+
+// moving returns ErrStuck when the target fails without getting any further.
+func (w *watcher) moving(ctx context.Context, confirmed LSN) error {
+	failures, err := subscriptionErrors(ctx, w.target, w.f.Subscription)
+	switch {
+	case err != nil:
+		return err
+	case w.failures < 0 || confirmed != w.confirmed:
+		w.failures, w.confirmed = failures, confirmed
+	case failures >= w.failures+stuckAfter:
+		return ErrStuck
+	}
+	return nil
+}
+
+// subscriptionErrors is how often a subscription has failed; 0 before PostgreSQL
+// 15, which does not count.
+func subscriptionErrors(ctx context.Context, target *pgx.Conn, name string) (int64, error) {
+	v, err := version(target)
+	if err != nil || !v.AtLeast(15) {
+		return 0, err
+	}
+	var n int64
+	err = target.QueryRow(ctx, "SELECT coalesce(sum(apply_error_count), 0)::int8 FROM pg_catalog.pg_stat_subscription_stats WHERE subname = $1", name).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("read the statistics of subscription %s: %w", name, err)
+	}
+	return n, nil
 }
 
 // compare finds tables of the source that have changed.
@@ -187,9 +236,6 @@ func (w *watcher) compare(ctx context.Context) error {
 
 // fail disables the subscription, so that nothing more is applied, and notes why.
 func (w *watcher) fail(ctx context.Context, why error) error {
-	if errors.Is(why, ErrEnded) {
-		return nil
-	}
 	return errors.Join(disable(ctx, w.target, w.f.Subscription), setStage(ctx, w.target, w.f.ID, Failed, why.Error()))
 }
 

@@ -35,7 +35,8 @@ func Pause(ctx context.Context, opts Options) error {
 
 // Resume takes a pause back, and lets a follow that has failed try again. It
 // enables a subscription; a follow of EngineApply goes on when Follow.Run is
-// called, by any process. To resume what is not paused is no error.
+// called, by any process. A fence that a cut-over has left which was killed is
+// lifted. To resume what is not paused is no error.
 func Resume(ctx context.Context, opts Options) error {
 	c, err := openTarget(ctx, opts)
 	if err != nil {
@@ -56,12 +57,25 @@ func Resume(ctx context.Context, opts Options) error {
 		if err != nil {
 			return err
 		}
+		if err := c.unfence(ctx); err != nil {
+			return err
+		}
 		if err := c.subscribe(ctx, c.source, c.target); err != nil {
 			return err
 		}
-		return setRecord(ctx, c.target, c.ID, "pause = false, stage = $2, detail = ''", string(Following))
+		return setRecord(ctx, c.target, c.ID, "pause = false, stop_at = NULL, stage = $2, detail = ''", string(Following))
 	}
-	return setRecord(ctx, c.target, c.ID, "pause = false")
+	if fenced, err := c.fenced(ctx); err != nil {
+		return err
+	} else if fenced {
+		if err := c.openSource(ctx); err != nil {
+			return err
+		}
+		if err := c.unfence(ctx); err != nil {
+			return err
+		}
+	}
+	return setRecord(ctx, c.target, c.ID, "pause = false, stop_at = NULL")
 }
 
 // changeable refuses what has ended or has not begun.

@@ -133,6 +133,8 @@ type preflight struct {
 	// incomparable are tables followed by whole rows that have a column whose type
 	// has no equality, which a subscription cannot apply changes to.
 	incomparable []string
+	// renamed are tables that have another name at the target.
+	renamed []string
 }
 
 // azure says that a platform is one of Azure's.

@@ -123,6 +123,9 @@ func (p *preflight) tables(ctx context.Context, tables []Table) error {
 		return fmt.Errorf("read the tables of the source: %w", err)
 	}
 	for _, t := range tables {
+		if t.targetSchema() != t.Schema || t.targetName() != t.Name {
+			p.renamed = append(p.renamed, t.String())
+		}
 		if !unfit[[2]string{t.Schema, t.Name}] {
 			p.checks.Tables = append(p.checks.Tables, t)
 		}

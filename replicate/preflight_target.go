@@ -51,10 +51,13 @@ func (p *preflight) againstNative(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	if !v.AtLeast(15) && p.opts.Engine != EngineNative {
-		add("the subscriptions of PostgreSQL %s do not stop at an error and tell it to nobody but the server's log", v)
+		add("PostgreSQL %s tells nobody but its log of errors of a subscription", v)
 	}
 	if len(p.incomparable) > 0 {
 		add("the rows of %s are identified by all their columns, and a type of those has no equality", strings.Join(p.incomparable, ", "))
+	}
+	if len(p.renamed) > 0 {
+		add("%s have another name at the target, and a subscription cannot rename", strings.Join(p.renamed, ", "))
 	}
 	missing, err := p.mayNotSubscribe(ctx, v)
 	if err != nil {

@@ -197,6 +197,15 @@ func TestPreflightInsertsOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	finding(t, c, Warn, "table public.keyless", "only its inserts")
+
+	tables[0].TargetSchema = "elsewhere"
+	c, err = Preflight(t.Context(), s.Config(t, db), s.Config(t, db), tables, PreflightOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Engine != EngineApply || !strings.Contains(c.Reason, "public.keyless") {
+		t.Errorf("engine %s: %s", c.Engine, c.Reason)
+	}
 }
 
 func TestPreflightServers(t *testing.T) {

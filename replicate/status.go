@@ -2,11 +2,8 @@ package replicate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // A State is how a follow is at a moment.
@@ -142,20 +139,12 @@ func (c *control) targetState(ctx context.Context, s *State) error {
 	case !sub.enabled && c.Stage == Following:
 		s.Problems = append(s.Problems, ErrDisabled.Error())
 	}
-	v, err := version(c.target)
-	if err != nil || !v.AtLeast(15) {
+	failures, err := subscriptionErrors(ctx, c.target, c.Subscription)
+	if err != nil {
 		return err
 	}
-	var failures int64
-	err = c.target.QueryRow(ctx, "SELECT apply_error_count FROM pg_catalog.pg_stat_subscription_stats WHERE subname = $1", c.Subscription).Scan(&failures)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read the statistics of subscription %s: %w", c.Subscription, err)
-	}
 	if failures > 0 {
-		s.Problems = append(s.Problems, fmt.Sprintf("the subscription has met %d errors since it was made: the target's log has them", failures))
+		s.Problems = append(s.Problems, fmt.Sprintf("the subscription has met %d errors since it was made, lost connections among them: the log of the target's server has them", failures))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package replicate
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,6 +16,10 @@ import (
 type control struct {
 	*Follow
 	source, target *pgx.Conn
+	// raised is since when there is a fence of ours, by the source's clock, and
+	// lifting the setting that it has replaced, nil for none.
+	raised  time.Time
+	lifting *string
 }
 
 // openControl finds a follow, and opens a session at each end. Where the target
