@@ -203,14 +203,14 @@ func (e *ends) run(t *testing.T, o Options) *running {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	r := &running{e: e, cancel: cancel, done: make(chan error, 1)}
+	over := make(chan struct{})
 	go func() {
+		defer close(over)
 		r.done <- f.Run(ctx)
-		close(r.done)
 	}()
 	t.Cleanup(func() {
 		cancel()
-		for range r.done {
-		}
+		<-over
 	})
 	return r
 }

@@ -117,8 +117,17 @@ func randomRun(t *testing.T, e *ends, seed uint64) {
 		case 1:
 			e.target.Exec(t, e.targetDB, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pghaul apply "+o.ID+"'")
 		case 2: // another process takes over
+			// The one that comes last goes on, which is not always the one started last.
 			next := e.run(t, o)
-			if err := r.wait(t); !errors.Is(err, ErrTakenOver) && !errors.Is(err, errMoved) {
+			select {
+			case err := <-next.done:
+				next.done <- err
+				r, next = next, r
+			case err := <-r.done:
+				r.done <- err
+			case <-time.After(90 * time.Second):
+			}
+			if err := r.wait(t); !errors.Is(err, ErrTakenOver) {
 				t.Errorf("a run that was taken over ended with %v", err)
 			}
 			r = next

@@ -107,6 +107,9 @@ type applyRun struct {
 	claimed bool // the record is this process's
 	careful bool // see applier.careful
 	failed  LSN  // the position when that began
+
+	watched *Record
+	warned  []string // by watch, in this call of Run
 }
 
 // note writes the stage that the run ends in, unless somebody else has the follow.
@@ -166,6 +169,9 @@ func (r *applyRun) session(ctx context.Context) error {
 	working, stop := context.WithCancel(ctx)
 	wg.Go(func() { a.stream.run(working) })
 	wg.Go(func() { r.beat(working, source) })
+	watched := r.Record // the applier changes what it counts
+	r.watched = &watched
+	wg.Go(func() { r.watch(working) })
 	err = a.run(working)
 	stop()
 	wg.Wait()

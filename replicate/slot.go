@@ -108,7 +108,7 @@ func (f *Follow) source(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the source: %w", err)
 	}
-	if conn.PgConn().ParameterStatus("server_encoding") == asBytes {
+	if conn.PgConn().ParameterStatus("server_encoding") == asBytes && f.encoding != asBytes {
 		f.encoding = asBytes
 	}
 	return conn, nil
