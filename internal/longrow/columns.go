@@ -20,7 +20,7 @@ SELECT a.attrelid, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t
 FROM pg_catalog.pg_attribute a
 LEFT JOIN (SELECT d.domain, d.base FROM d JOIN pg_catalog.pg_type b ON b.oid = d.base AND b.typtype <> 'd') x ON x.domain = a.atttypid
 JOIN pg_catalog.pg_type t ON t.oid = coalesce(x.base, a.atttypid)
-WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped`
+WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum`
 
 // A columnType is one row of it.
 type columnType struct {
