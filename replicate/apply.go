@@ -470,7 +470,7 @@ func pipelineRow(p *pgconn.Pipeline) ([][]byte, error) {
 	if _, ok := res.(*pgconn.PipelineSync); !ok {
 		return nil, fmt.Errorf("%T where the end of the results is expected", res)
 	}
-	if string(r.CommandTag.String()) == "ROLLBACK" {
+	if r.CommandTag.String() == "ROLLBACK" {
 		return nil, errors.New("the target has rolled back")
 	}
 	if len(r.Rows) == 0 {

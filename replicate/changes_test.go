@@ -38,31 +38,39 @@ func TestConflicts(t *testing.T) {
 	}{
 		"insert": {
 			"INSERT INTO t VALUES (10, 'mine')", "INSERT INTO t VALUES (10, 'theirs')",
-			[]string{"insert", `id = "10"`, "public.t", "duplicate key"}, "DELETE FROM t WHERE id = 10",
+			[]string{"insert", `id = "10"`, "public.t", "duplicate key"},
+			"DELETE FROM t WHERE id = 10",
 		},
 		"update": {
 			"DELETE FROM t WHERE id = 2", "UPDATE t SET v = 'new' WHERE id = 2",
-			[]string{"update", `id = "2"`, "0 rows"}, "INSERT INTO t VALUES (2, 'two')",
+			[]string{"update", `id = "2"`, "0 rows"},
+			"INSERT INTO t VALUES (2, 'two')",
 		},
 		"key": {
 			"DELETE FROM t WHERE id = 2", "UPDATE t SET id = 20 WHERE id = 2",
-			[]string{"update", `id = "2"`, "0 rows"}, "INSERT INTO t VALUES (2, 'two')",
+			[]string{"update", `id = "2"`, "0 rows"},
+			"INSERT INTO t VALUES (2, 'two')",
 		},
 		"delete": {
 			"DELETE FROM t WHERE id = 2", "DELETE FROM t WHERE id = 2",
-			[]string{"delete", `id = "2"`, "0 rows"}, "INSERT INTO t VALUES (2, 'two')",
+			[]string{"delete", `id = "2"`, "0 rows"},
+			"INSERT INTO t VALUES (2, 'two')",
 		},
 		"whole row": {
 			"UPDATE f SET v = 'other' WHERE a = 1", "DELETE FROM f WHERE a = 1",
-			[]string{"delete", `a = "1"`, `v = "x"`, "public.f", "0 rows"}, "UPDATE f SET v = 'x' WHERE a = 1",
+			[]string{"delete", `a = "1"`, `v = "x"`, "public.f", "0 rows"},
+			"UPDATE f SET v = 'x' WHERE a = 1",
 		},
 		"check": {
 			"ALTER TABLE t ADD CONSTRAINT short CHECK (length(v) < 9)", "UPDATE t SET v = 'much too long' WHERE id = 1",
-			[]string{"update", `id = "1"`, "short"}, "ALTER TABLE t DROP CONSTRAINT short",
+			[]string{"update", `id = "1"`, "short"},
+			"ALTER TABLE t DROP CONSTRAINT short",
 		},
 		"deferred": {
 			"CREATE TABLE other (id int PRIMARY KEY); INSERT INTO other VALUES (1), (2); ALTER TABLE t ADD FOREIGN KEY (id) REFERENCES other DEFERRABLE",
-			"INSERT INTO t VALUES (5, 'five')", []string{"public.t", "foreign key"}, "INSERT INTO other VALUES (5), (6), (7)",
+			"INSERT INTO t VALUES (5, 'five')",
+			[]string{"public.t", "foreign key"},
+			"INSERT INTO other VALUES (5), (6), (7)",
 		},
 		"truncate": {
 			"CREATE TABLE other (id int REFERENCES t)", "TRUNCATE t, f", []string{"truncate", "public.t", "foreign key"}, "DROP TABLE other",

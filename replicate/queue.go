@@ -31,18 +31,17 @@ func newQueue() *queue {
 	return &queue{more: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 }
 
-// push adds an event, and reports whether there is room for more.
-func (q *queue) push(e event) bool {
+// push adds an event, whether there is room for it or not.
+func (q *queue) push(e event) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if n := len(q.events); n > 0 && e.message == nil && q.events[n-1].message == nil {
 		q.events[n-1] = e // only the latest position counts
-		return true
+		return
 	}
 	q.events = append(q.events, e)
 	q.bytes += e.bytes
 	signal(q.more)
-	return q.bytes < queueBytes
 }
 
 // full reports whether the sender has to wait for room.

@@ -275,17 +275,28 @@ func (f *Follow) CopyDone(ctx context.Context) error {
 	return nil
 }
 
-// Alive returns the error by which the snapshot was lost, nil if it is there. It
-// sends nothing: the session that made the slot must stay idle.
-func (f *Follow) Alive() error {
+// Alive returns the error by which the snapshot was lost, nil if it is there. The
+// session that holds it must stay idle, so another one looks.
+func (f *Follow) Alive(ctx context.Context) error {
 	if f.holder == nil || f.holder.IsClosed() {
-		return errors.New("the session that holds the snapshot has ended")
+		return errNoSnapshot
 	}
-	if err := f.holder.PgConn().CheckConn(); err != nil {
-		return fmt.Errorf("the session that holds the snapshot was lost: %w", err)
+	source, err := f.source(ctx)
+	if err != nil {
+		return err
+	}
+	defer pg.Close(source)
+	var there bool
+	if err := source.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = $1)", int64(f.holder.PgConn().PID())).Scan(&there); err != nil {
+		return fmt.Errorf("look for the session that holds the snapshot: %w", err)
+	}
+	if !there {
+		return errNoSnapshot
 	}
 	return nil
 }
+
+var errNoSnapshot = errors.New("the session that holds the snapshot has ended: the copy must start anew")
 
 // Close ends the snapshot, if there is one, and leaves all else as it is.
 func (f *Follow) Close() {

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,7 +56,7 @@ INSERT INTO log VALUES ('before')`)
 			if err := conn.QueryRow(ctx, "SELECT count(*) FROM public.log").Scan(&n); err != nil || n != 1 {
 				t.Errorf("%d rows, %v", n, err)
 			}
-			if err := f.Alive(); err != nil {
+			if err := f.Alive(ctx); err != nil {
 				t.Error(err)
 			}
 
@@ -106,6 +107,9 @@ INSERT INTO log VALUES ('before')`)
 			}
 			if err := f.CopyDone(ctx); err != nil {
 				t.Fatal(err)
+			}
+			if err := f.Alive(ctx); !errors.Is(err, errNoSnapshot) {
+				t.Errorf("the snapshot after the copy: %v", err)
 			}
 			source := e.source.Conn(t, e.sourceDB)
 			for range 2 {
