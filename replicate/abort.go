@@ -34,7 +34,7 @@ func (e *AbortError) Unwrap() error { return e.Err }
 
 // Abort ends a follow, at whatever stage, and takes away what was made for it: the
 // subscription, the slot, the publications and the subscription's role, a fence of
-// an unfinished cut-over, and last the record. Rows that were copied stay. What is
+// an unfinished cut-over, what Quiet has done, and last the record. Rows that were copied stay. What is
 // gone already is no error, so that it can be called again; ErrNoFollow says that
 // the target knows of no such follow.
 //
@@ -60,9 +60,6 @@ func Abort(ctx context.Context, opts Options) error {
 	if err := c.endRunners(ctx); err != nil {
 		return err
 	}
-	if err := unquieten(ctx, c.target, c.ID); err != nil {
-		return err
-	}
 	left := c.sourceObjects()
 	if err := c.openSource(ctx); err != nil {
 		return &AbortError{left, err}
@@ -74,6 +71,9 @@ func Abort(ctx context.Context, opts Options) error {
 	}
 	if err := errors.Join(dropSource(ctx, c.source, &c.Record), dropRole(ctx, c.source, &c.Record)); err != nil {
 		return &AbortError{left, err}
+	}
+	if err := wake(ctx, c.target, c.ID, false); err != nil {
+		return &AbortError{[]string{"what was put off at the target"}, err}
 	}
 	return deleteRecord(ctx, c.target, c.ID)
 }

@@ -174,6 +174,7 @@ type cutter struct {
 	report  *CutoverReport
 	run     *background
 	fencing time.Time // when the fence was begun
+	woken   bool      // triggers and keys of the target may be back
 	handing bool      // the note that the target has taken over may be written
 	reverse *Follow
 	forward *control // of a cutback: the follow that it goes back from
@@ -261,13 +262,13 @@ func (c *cutter) behindFence(ctx context.Context) error {
 		// Whoever could not be ended might have written after all: it is brought along.
 		{"drain again", c.drain},
 		{"reverse", c.startReverse},
-		{"restore triggers", func(ctx context.Context) error { return unquieten(ctx, c.target, c.ID) }},
+		{"restore triggers", c.wakeTarget},
 		{"hand over", c.handOver},
 		{"let writes in", c.letIn},
 	}
 	for _, s := range steps {
 		if s.name == "verify" && c.cut.Verify == nil || s.name == "reverse" && !c.cut.Reversible ||
-			c.forward == nil && (s.name == "restore triggers" || s.name == "let writes in") {
+			c.Engine == EngineNative && s.name == "restore triggers" || c.forward == nil && s.name == "let writes in" {
 			continue
 		}
 		if err := c.step(ctx, s.name, true, s.do); err != nil {
@@ -282,6 +283,13 @@ func (c *cutter) verify(ctx context.Context) error {
 		return fmt.Errorf("compare the ends: %w", err)
 	}
 	return nil
+}
+
+// wakeTarget brings back what had to wait while changes were applied. A subscription
+// can have it all the time.
+func (c *cutter) wakeTarget(ctx context.Context) error {
+	c.woken = true
+	return wake(ctx, c.target, c.ID, true)
 }
 
 // handOver notes that the target has taken over: the point of no return.
@@ -319,6 +327,9 @@ func (c *cutter) clean(ctx context.Context) error {
 	}
 	if err == nil {
 		err = dropRole(ctx, c.source, &c.Record)
+	}
+	if err == nil {
+		err = wake(ctx, c.target, c.ID, false)
 	}
 	if err == nil && c.forward != nil {
 		err = deleteRecord(ctx, c.forward.target, c.forward.ID)

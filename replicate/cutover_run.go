@@ -135,6 +135,12 @@ func (c *cutter) catchUp(ctx context.Context) error {
 		if err := c.subscribe(ctx, c.source, c.target); err != nil {
 			return err
 		}
+	} else if fenced, err := c.fenced(ctx); err != nil {
+		return err
+	} else if fenced { // by a process that may have come as far as to wake the target
+		if err := c.Quiet(ctx); err != nil {
+			return err
+		}
 	}
 	var took time.Duration
 	for range 5 {
@@ -216,9 +222,11 @@ func (c *cutter) tryUndo(ctx context.Context, again bool) (done bool, err error)
 	if err := setRecord(ctx, c.target, c.ID, "stop_at = NULL"); err != nil {
 		return false, err
 	}
-	if c.forward != nil {
+	if c.woken {
 		// The follow goes on, into tables on which nothing may act by itself.
-		return false, quieten(ctx, c.target, c.ID, c.Tables)
+		if err := c.Quiet(ctx); err != nil {
+			return false, err
+		}
 	}
 	return false, c.stopReverse(ctx)
 }

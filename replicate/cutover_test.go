@@ -63,8 +63,9 @@ func (e *ends) handedOver(t *testing.T, o Options, n int) {
 		t.Error("writes go to the wrong end")
 	}
 	e.target.Exec(t, e.targetDB, "INSERT INTO entry (account, amount) VALUES (1, 0)")
-	if got := e.target.Text(t, e.targetDB, "SELECT pg_sequence_last_value('entry_id_seq') - count(*) FROM entry"); got != "100" && n > 0 {
-		t.Errorf("the sequence is %s values ahead of the rows", got)
+	// A transaction that was ended has taken values, too.
+	if got := e.target.Text(t, e.targetDB, "SELECT pg_sequence_last_value('entry_id_seq') - max(id) FILTER (WHERE amount <> 0) BETWEEN 101 AND 150 FROM entry"); got != "t" && n > 0 {
+		t.Error("the sequence is not 100 values ahead of the rows")
 	}
 	for _, sql := range []string{
 		"SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'pghaul_" + o.ID + "'", "SELECT count(*) FROM pg_publication", "SELECT count(*) FROM pg_roles WHERE rolname = 'pghaul_" + o.ID + "'",

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -71,7 +72,7 @@ func Resume(ctx context.Context, opts Options) error {
 		if err := c.openSource(ctx); err != nil {
 			return err
 		}
-		if err := c.unfence(ctx); err != nil {
+		if err := errors.Join(c.unfence(ctx), c.Quiet(ctx)); err != nil {
 			return err
 		}
 	}

@@ -162,11 +162,14 @@ func Wake(ctx context.Context, opts Options) error {
 		return err
 	}
 	defer c.close()
-	return wake(ctx, c.target, c.ID)
+	return wake(ctx, c.target, c.ID, false)
 }
 
-func wake(ctx context.Context, conn *pgx.Conn, id string) error {
-	rows, err := conn.Query(ctx, "SELECT n, sql FROM pghaul_follow.later WHERE id = $1 ORDER BY n DESC", id)
+// wake is Wake. With quick it leaves for later what nobody has to wait for: to look
+// through the rows for foreign keys, and to take rights back, which that needs.
+func wake(ctx context.Context, conn *pgx.Conn, id string, quick bool) error {
+	rows, err := conn.Query(ctx, `SELECT n, sql FROM pghaul_follow.later
+WHERE id = $1 AND NOT ($2 AND (sql LIKE 'REVOKE %' OR sql LIKE 'ALTER TABLE % VALIDATE CONSTRAINT %')) ORDER BY n DESC`, id, quick)
 	type statement struct {
 		n   int
 		sql string

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pghaul/pghaul/internal/pg"
-	"github.com/pghaul/pghaul/internal/quote"
 )
 
 // reverseOptions are those of the follow in the other direction. It applies by
@@ -66,7 +63,7 @@ func (c *cutter) startReverse(ctx context.Context) error {
 	}
 	c.reverse = f
 	c.report.Reverse = f.ID
-	if err := quieten(ctx, c.source, f.ID, f.Tables); err != nil {
+	if err := f.Quiet(ctx); err != nil {
 		return err
 	}
 	if err := f.CopyDone(ctx); err != nil {
@@ -87,87 +84,6 @@ func (c *cutter) stopReverse(ctx context.Context) error {
 	c.report.Reverse = ""
 	if err := Abort(ctx, c.reverseOptions()); err != nil && !errors.Is(err, ErrNoFollow) {
 		return fmt.Errorf("take the follow in the other direction back: %w", err)
-	}
-	return nil
-}
-
-// quietTable keeps, at the end where it was done, how to undo what quieten did.
-const quietTable = `CREATE TABLE IF NOT EXISTS pghaul_follow.quiet (id text NOT NULL, seq int NOT NULL, redo text NOT NULL, PRIMARY KEY (id, seq))`
-
-// quietQuery writes for each object that acts by itself the statement that stops
-// it, and the one that brings it back. What partitions have by their parents comes
-// with those.
-const quietQuery = `WITH tables AS (SELECT pg_catalog.to_regclass(t.name) AS rel FROM pg_catalog.unnest($1::text[]) AS t(name)), acting AS (
-SELECT 1 AS rank, pg_catalog.format('ALTER TABLE %s DISABLE TRIGGER %I', t.tgrelid::regclass, t.tgname) AS stop,
-  pg_catalog.format('ALTER TABLE %s ENABLE %sTRIGGER %I', t.tgrelid::regclass, CASE t.tgenabled WHEN 'A' THEN 'ALWAYS ' ELSE '' END, t.tgname) AS redo
-FROM pg_catalog.pg_trigger t JOIN tables ON rel = t.tgrelid WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
-UNION ALL
-SELECT 2, pg_catalog.format('ALTER TABLE %s DISABLE RULE %I', r.ev_class::regclass, r.rulename),
-  pg_catalog.format('ALTER TABLE %s ENABLE %sRULE %I', r.ev_class::regclass, CASE r.ev_enabled WHEN 'A' THEN 'ALWAYS ' ELSE '' END, r.rulename)
-FROM pg_catalog.pg_rewrite r JOIN tables ON rel = r.ev_class WHERE r.ev_type <> '1' AND r.ev_enabled IN ('O', 'A')
-UNION ALL
-SELECT 3, pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I', k.conrelid::regclass, k.conname),
-  pg_catalog.format('ALTER TABLE %s ADD CONSTRAINT %I %s', k.conrelid::regclass, k.conname, pg_catalog.pg_get_constraintdef(k.oid))
-FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confrelid IN (SELECT rel FROM tables)
-  AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd')))
-SELECT stop, redo FROM acting ORDER BY rank, stop`
-
-// quieten stops what would act by itself when changes are applied: triggers and
-// rules are disabled, and foreign keys that act (ON DELETE CASCADE and such) are
-// dropped. All of that is undone by unquieten. It is done to a database that
-// nobody writes to.
-func quieten(ctx context.Context, conn *pgx.Conn, id string, tables []Table) error {
-	names := make([]string, len(tables))
-	for i := range tables {
-		names[i] = tables[i].Target()
-	}
-	rows, err := conn.Query(ctx, quietQuery, names)
-	if err != nil {
-		return fmt.Errorf("look for triggers: %w", err)
-	}
-	var stops, redos []string
-	var stop, redo string
-	_, err = pgx.ForEachRow(rows, []any{&stop, &redo}, func() error {
-		stops, redos = append(stops, stop), append(redos, redo)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("look for triggers: %w", err)
-	}
-	if len(stops) == 0 {
-		return nil
-	}
-	sql := []string{"BEGIN", quietTable}
-	for i := range stops {
-		sql = append(sql, fmt.Sprintf("INSERT INTO pghaul_follow.quiet SELECT %s, coalesce(max(seq), 0) + 1, %s FROM pghaul_follow.quiet WHERE id = %[1]s", quote.Literal(id), quote.Literal(redos[i])), stops[i])
-	}
-	return transaction(ctx, conn, append(sql, "COMMIT"))
-}
-
-// unquieten undoes quieten, and does nothing where there is nothing to undo.
-func unquieten(ctx context.Context, conn *pgx.Conn, id string) error {
-	rows, err := conn.Query(ctx, "SELECT redo FROM pghaul_follow.quiet WHERE id = $1 ORDER BY seq DESC", id)
-	var redos []string
-	if err == nil {
-		redos, err = pgx.CollectRows(rows, pgx.RowTo[string])
-	}
-	switch {
-	case pg.Code(err) == "42P01" || pg.Code(err) == "3F000" || err == nil && len(redos) == 0:
-		return nil
-	case err != nil:
-		return fmt.Errorf("read which triggers were disabled: %w", err)
-	}
-	sql := append([]string{"BEGIN"}, redos...)
-	return transaction(ctx, conn, append(sql, "DELETE FROM pghaul_follow.quiet WHERE id = "+quote.Literal(id), "COMMIT"))
-}
-
-// transaction runs statements from BEGIN to COMMIT, and rolls back at an error.
-func transaction(ctx context.Context, conn *pgx.Conn, statements []string) error {
-	for _, sql := range statements {
-		if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
-			_, rollback := conn.PgConn().Exec(ctx, "ROLLBACK").ReadAll()
-			return fmt.Errorf("%s: %w", sql, errors.Join(err, rollback))
-		}
 	}
 	return nil
 }

@@ -45,8 +45,13 @@ func TestCutback(t *testing.T) {
 			e.source.Exec(t, e.sourceDB, fill+";"+acting+"INSERT INTO parent VALUES (1), (2); INSERT INTO child VALUES (10, 1), (20, 2)")
 			state := e.source.Text(t, e.sourceDB, actingState)
 			o := withLog(e.options(t, "account", "entry", "parent", "child", "audit"))
+			e.target.Exec(t, e.targetDB, acting)
 			w := write(t, o.Source, true)
-			e.follow(t, o)
+			f := e.startNative(t, o)
+			if err := f.Quiet(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			e.run(t, o)
 			if _, err := Cutback(t.Context(), o, CutoverOptions{}); err == nil {
 				t.Fatal("went back from where nobody has gone")
 			}
@@ -61,8 +66,10 @@ func TestCutback(t *testing.T) {
 				t.Error("the source is not fenced")
 			}
 
-			// The target is in charge, with triggers of its own.
-			e.target.Exec(t, e.targetDB, acting)
+			// The target is in charge, with its triggers.
+			if got := e.target.Text(t, e.targetDB, actingState); got != state {
+				t.Errorf("the target has %s, the source had %s", got, state)
+			}
 			w = write(t, o.Target, true)
 			back, err := ReverseOptions(t.Context(), o)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -29,21 +30,13 @@ const sequencesQuery = `SELECT n.nspname::text, c.relname::text, pg_catalog.has_
   CASE WHEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT,USAGE') THEN pg_catalog.pg_sequence_last_value(c.oid) END,
   s.seqincrement, s.seqmin, s.seqmax
 FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relpersistence <> 't' AND n.nspname = ANY ($1)
+WHERE c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND n.nspname !~ '^(pg_|pghaul)'
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY 1, 2`
 
-// readSequences reads the sequences of the schemas that have followed tables.
+// readSequences reads all sequences of the source.
 func (c *control) readSequences(ctx context.Context) ([]sequence, error) {
-	schemas := map[string]bool{}
-	var list []string
-	for i := range c.Tables {
-		if s := c.Tables[i].Schema; !schemas[s] {
-			schemas[s] = true
-			list = append(list, s)
-		}
-	}
-	rows, err := c.source.Query(ctx, sequencesQuery, list)
+	rows, err := c.source.Query(ctx, sequencesQuery)
 	if err != nil {
 		return nil, fmt.Errorf("read the sequences of the source: %w", err)
 	}
@@ -84,7 +77,8 @@ LEFT JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.rel
 ORDER BY w.i`
 
 // sequences brings the target's sequences to where the source's are and headroom
-// further, and returns how many there are, and what to warn of. Without set it
+// further, and returns how many there are, and what to warn of. Those of schemas
+// without followed tables are brought along if the target has them. Without set it
 // only finds out whether it could.
 func (c *control) sequences(ctx context.Context, headroom int64, set bool) (n int, warnings []string, err error) {
 	all, err := c.readSequences(ctx)
@@ -93,6 +87,10 @@ func (c *control) sequences(ctx context.Context, headroom int64, set bool) (n in
 	}
 	var called []sequence
 	for _, s := range all {
+		if !s.readable && !c.followsSchema(s.schema) {
+			warnings = append(warnings, "sequence "+quote.Qualified(s.schema, s.name)+" of the source may not be read, and is not brought along")
+			continue
+		}
 		if !s.readable {
 			return 0, nil, fmt.Errorf("sequence %s of the source may not be read: GRANT SELECT ON SEQUENCE %[1]s to the role that pghaul connects as", quote.Qualified(s.schema, s.name))
 		}
@@ -116,6 +114,7 @@ func (c *control) sequences(ctx context.Context, headroom int64, set bool) (n in
 	_, err = pgx.ForEachRow(rows, []any{&number, &there, &may, &to}, func() error {
 		name := quote.Qualified(schemas[number-1], names[number-1])
 		switch {
+		case !there && !c.followsSchema(called[number-1].schema):
 		case !there:
 			warnings = append(warnings, "the target has no sequence "+name+", which the source has")
 		case !may:
@@ -132,6 +131,11 @@ func (c *control) sequences(ctx context.Context, headroom int64, set bool) (n in
 		return 0, nil, fmt.Errorf("set the sequences of the target: %w", err)
 	}
 	return n, warnings, nil
+}
+
+// followsSchema says that tables of a schema of the source are followed.
+func (c *control) followsSchema(schema string) bool {
+	return slices.ContainsFunc(c.Tables, func(t Table) bool { return t.Schema == schema })
 }
 
 // targetSchemaOf is the target's name of a schema of followed tables.
