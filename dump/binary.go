@@ -43,8 +43,13 @@ func (l *Live) chooseFormats(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
+	made := l.made()
 	for _, d := range list {
-		if reason := reasons[d]; reason != "" {
+		reason := reasons[d]
+		if !made(d.LoadsInto().DumpID) {
+			reason = "the table is an extension's, and may have other types elsewhere"
+		}
+		if reason != "" {
 			l.asText = append(l.asText, AsText{d.Schema, d.Name, reason})
 			l.log.Info("rows of " + l.asText[len(l.asText)-1].String())
 			continue
@@ -52,6 +57,19 @@ func (l *Live) chooseFormats(ctx context.Context, conn *pgx.Conn) error {
 		l.inBinary(d)
 	}
 	return nil
+}
+
+// made tells the tables that are made where the rows go from those that are there,
+// as far as definitions are dumped at all.
+func (l *Live) made() func(id int) bool {
+	if l.opts.Select.DataOnly || len(l.opts.Sections) > 0 {
+		return func(int) bool { return true }
+	}
+	defined := make(map[int]bool)
+	for i := range l.toc {
+		defined[l.toc[i].ID] = true
+	}
+	return func(id int) bool { return defined[id] }
 }
 
 // inBinary has the rows of a table read in the binary format from now on.
