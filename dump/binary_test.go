@@ -296,3 +296,19 @@ func TestBinaryRefused(t *testing.T) {
 		t.Errorf("definitions alone: %v", err)
 	}
 }
+
+// The tables of extensions are made by the version of them that the target has.
+func TestBinaryOfExtension(t *testing.T) {
+	s := pgtest.Start(t, 18)
+	db := s.Database(t)
+	s.Exec(t, db, `CREATE EXTENSION hstore; CREATE TABLE conf (a int); INSERT INTO conf VALUES (1); CREATE TABLE own (a int);
+ALTER EXTENSION hstore ADD TABLE conf; UPDATE pg_extension SET extconfig = ARRAY['conf'::regclass::oid], extcondition = ARRAY[''] WHERE extname = 'hstore'`)
+	dir := filepath.Join(pgtest.TempDir(t), "archive")
+	report, err := dump.Run(t.Context(), s.Config(t, db), dump.Options{Dir: dir, NoSync: true, CopyFormat: copyproto.Binary})
+	if err != nil || report.Tables != 2 {
+		t.Fatal(report, err)
+	}
+	if len(report.AsText) != 1 || report.AsText[0].Name != "conf" || !strings.Contains(report.AsText[0].Reason, "extension") {
+		t.Errorf("as text: %+v", report.AsText)
+	}
+}
