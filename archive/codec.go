@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
@@ -18,6 +19,7 @@ type codec struct {
 	compression Compression
 	voidable    bool // a frame can be turned into one that readers skip
 	pool        sync.Pool
+	buffers     sync.Pool // of *bufio.Writer
 	newEncoder  func() (encoder, error)
 }
 
@@ -29,6 +31,20 @@ type encoder interface {
 	// stream returns a writer that writes one frame to w and ends it when
 	// closed. size is the length of the content, -1 if unknown.
 	stream(w io.Writer, size int64) (io.WriteCloser, error)
+}
+
+// buffer returns a buffer before w, which putBuffer takes back when it is flushed.
+func (k *codec) buffer(w io.Writer) *bufio.Writer {
+	if b, ok := k.buffers.Get().(*bufio.Writer); ok {
+		b.Reset(w)
+		return b
+	}
+	return bufio.NewWriterSize(w, 64<<10)
+}
+
+func (k *codec) putBuffer(b *bufio.Writer) {
+	b.Reset(nil)
+	k.buffers.Put(b)
 }
 
 // newCodec checks the level against what the algorithm knows; 0 is its default.

@@ -48,7 +48,7 @@ func (g *LOGroup) Create(oid uint32) (*LOWriter, error) {
 	}
 	l := &LOWriter{g: g, oid: oid, name: name, f: f, enc: e}
 	l.meter = newMeter(f)
-	l.buf = bufio.NewWriterSize(l.meter, 64<<10)
+	l.buf = g.w.codec.buffer(l.meter)
 	if l.stream, err = e.stream(l.buf, -1); err != nil {
 		return nil, errors.Join(err, f.Close(), g.w.remove(name))
 	}
@@ -162,6 +162,7 @@ func (l *LOWriter) Close() error {
 	l.g.w.stored.Add(l.meter.n)
 	l.end(&File{Name: l.name, Size: l.meter.n, SHA256: l.meter.sum()})
 	l.g.w.codec.put(l.enc)
+	l.g.w.codec.putBuffer(l.buf)
 	return nil
 }
 

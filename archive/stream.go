@@ -80,7 +80,11 @@ func newStream(ctx context.Context, p place, f io.ReadCloser, d *decoders) (*str
 	if p.file != nil {
 		src.h = sha256.New()
 	}
-	buf := bufio.NewReaderSize(src, 128<<10)
+	size := int64(128 << 10)
+	if p.file != nil {
+		size = min(size, p.file.Size+1) // there may be a million files of a few bytes
+	}
+	buf := bufio.NewReaderSize(src, int(size))
 	dec, err := d.open(p.compression, buf)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

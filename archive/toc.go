@@ -163,7 +163,10 @@ func (r *tocReader) entries(v Version) []Entry {
 	if n < 0 {
 		r.fail(fmt.Sprintf("its number of entries is %d", n))
 	}
-	var list []Entry // grows with what is read: the number may be a lie
+	// The number may be a lie, and grows the list beyond what so many bytes can hold
+	// only as they are read.
+	const least = 64 // bytes of an entry, at the least
+	list := make([]Entry, 0, max(0, min(n, len(r.in)/least)))
 	seen := make(map[int]bool)
 	for range n {
 		start := r.off

@@ -11,7 +11,11 @@ import (
 // Entries turns a sorted graph into a table of contents, with every object's
 // comments and privileges behind it, as pg_dump orders them.
 func Entries(db *catalog.Database, encoding string, opts Options) []archive.Entry {
-	b := &builder{opts: opts, next: db.MaxDumpID, stored: map[int]bool{}}
+	n := 3
+	for _, o := range db.Objects {
+		n += 1 + len(o.Info().Satellites)
+	}
+	b := &builder{opts: opts, next: db.MaxDumpID, stored: make(map[int]bool, n), toc: make([]archive.Entry, 0, n)}
 	b.fixed("ENCODING", "ENCODING", "SET client_encoding = "+quote.Literal(encoding)+";\n")
 	b.fixed("STDSTRINGS", "STDSTRINGS", "SET standard_conforming_strings = 'on';\n")
 	b.fixed("SEARCHPATH", "SEARCHPATH", "SELECT pg_catalog.set_config('search_path', '', false);\n")

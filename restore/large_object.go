@@ -142,7 +142,7 @@ func (r *run) loadLargeObjects(ctx context.Context, w *worker, s *Step, c *count
 			return err
 		}
 	}
-	b := &loBatch{p: w.pgconn().StartPipeline(ctx), c: c}
+	b := &loBatch{p: w.pgconn().StartPipeline(ctx), c: c, chunk: make([]byte, chunkBytes)}
 	for _, lo := range objects {
 		if err = b.object(ctx, r.src, lo); err != nil {
 			err = fmt.Errorf("large object %d: %w", lo.OID, err)
@@ -162,6 +162,7 @@ func (r *run) loadLargeObjects(ctx context.Context, w *worker, s *Step, c *count
 type loBatch struct {
 	p          *pgconn.Pipeline
 	c          *counter
+	chunk      []byte // for all of them: most are far smaller
 	statements int
 	bytes      int64
 }
@@ -177,11 +178,10 @@ func (b *loBatch) object(ctx context.Context, src Source, lo archive.LargeObject
 			err = closeErr
 		}
 	}()
-	buf := make([]byte, chunkBytes)
 	for offset := int64(0); ; {
-		n, err := io.ReadFull(f, buf)
+		n, err := io.ReadFull(f, b.chunk)
 		if n > 0 {
-			b.put(lo.OID, offset, buf[:n])
+			b.put(lo.OID, offset, b.chunk[:n])
 			offset += int64(n)
 			if b.bytes >= batchBytes || b.statements >= batchStatements {
 				if err := b.flush(); err != nil {

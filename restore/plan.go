@@ -242,32 +242,42 @@ const defaultAccessMethod = "heap"
 
 // steps appends the steps of the wanted entries, stage by stage.
 func (p *planner) steps() error {
-	byStage := make(map[Stage][]Step)
-	var last []Step // event triggers see nothing of this restore but themselves
-	late := false   // a data or post-data entry has been seen
+	byStage := make(map[Stage][]int)
+	var last []int // event triggers see nothing of this restore but themselves
+	late := false  // a data or post-data entry has been seen
+	wanted := 0
+	own := make([]Stage, len(p.entries)) // of each entry
 	for i := range p.entries {
 		e := &p.entries[i]
 		late = late || e.Section == archive.SectionData || e.Section == archive.SectionPostData
 		if !p.wanted[i] {
 			continue
 		}
+		wanted++
 		stage := p.stage(i, late)
-		made, err := p.entry(e, stage)
-		if err != nil {
-			return fmt.Errorf("plan restore: %s %s: %w", e.Kind, describe(e), err)
-		}
+		own[i] = stage
 		if p.script && stage != StageCreate && stage != StagePrivileges && stage != StageRefresh {
 			stage = StagePreData // one pass
 		}
 		if stage == StageRefresh && e.Kind != "MATERIALIZED VIEW DATA" && !p.script {
-			last = append(last, made...)
+			last = append(last, i)
 			continue
 		}
-		byStage[stage] = append(byStage[stage], made...)
+		byStage[stage] = append(byStage[stage], i)
 	}
 	byStage[StageRefresh] = append(byStage[StageRefresh], last...)
+	// Steps are large and there may be hundreds of thousands: they are made where
+	// they stay. Most entries have one.
+	p.plan.Steps = slices.Grow(p.plan.Steps, wanted)
 	for _, s := range stages {
-		p.plan.Steps = append(p.plan.Steps, byStage[s]...)
+		for _, i := range byStage[s] {
+			e := &p.entries[i]
+			made, err := p.entry(e, own[i])
+			if err != nil {
+				return fmt.Errorf("plan restore: %s %s: %w", e.Kind, describe(e), err)
+			}
+			p.plan.Steps = append(p.plan.Steps, made...)
+		}
 	}
 	return nil
 }

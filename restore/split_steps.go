@@ -57,20 +57,29 @@ func (p *planner) divide() {
 			kinds[p.tableOf(s.Entry)]++
 		}
 	}
-	var steps []Step
-	for _, s := range p.plan.Steps {
+	pieces := make(map[int][]Step) // of the step at a position
+	for i := range p.plan.Steps {
+		s := &p.plan.Steps[i]
 		table := p.tableOf(s.Entry)
 		if s.Stage != StagePostData || table == 0 || sizes[table] <= lightBytes || !p.creates(s.Entry) {
-			steps = append(steps, s)
 			continue
 		}
 		switch {
 		case s.Entry.Kind == "CONSTRAINT" && kinds[table] > 1 && !partitioned[table]:
-			steps = append(steps, divideKey(p.byID[table], s)...)
+			pieces[i] = divideKey(p.byID[table], *s)
 		case s.Entry.Kind == "FK CONSTRAINT" && !slices.ContainsFunc(s.Entry.After, func(id int) bool { return partitioned[id] }):
-			steps = append(steps, p.divideForeignKey(s)...)
-		default:
-			steps = append(steps, s)
+			pieces[i] = p.divideForeignKey(*s)
+		}
+	}
+	if len(pieces) == 0 {
+		return
+	}
+	steps := make([]Step, 0, len(p.plan.Steps)+len(pieces))
+	for i := range p.plan.Steps {
+		if pieces[i] == nil {
+			steps = append(steps, p.plan.Steps[i])
+		} else {
+			steps = append(steps, pieces[i]...)
 		}
 	}
 	p.plan.Steps = steps
