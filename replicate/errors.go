@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -25,6 +26,19 @@ type lostError struct{ text string }
 func (e *lostError) Error() string {
 	return e.text + ": the follow cannot go on; abort it and start anew with a new copy"
 }
+
+// internalError is the SQLSTATE of what a server did not think possible.
+const internalError = "XX000"
+
+// An internalSourceError is one of the source while it reads its log, which may
+// pass when it reads it again from a later place.
+type internalSourceError struct{ err error }
+
+func (e *internalSourceError) Error() string { return e.err.Error() }
+func (e *internalSourceError) Unwrap() error { return e.err }
+
+// internalPatience is how long the source may fail so without any progress.
+const internalPatience = 10 * time.Minute
 
 // temporary reports whether what failed may succeed when it is done again: the
 // connection was lost, the server restarts, is full, or has had to choose a loser.
@@ -48,6 +62,9 @@ func temporary(err error) bool {
 		if errors.Is(err, end) {
 			return false
 		}
+	}
+	if _, ok := errors.AsType[*internalSourceError](err); ok {
+		return true
 	}
 	pe, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {

@@ -93,6 +93,9 @@ func (f *Follow) runApply(ctx context.Context) error {
 		if f.opts.Patience > 0 && time.Since(since) > f.opts.Patience {
 			return fmt.Errorf("follow %s: given up after %s: %w", f.ID, f.opts.Patience, err)
 		}
+		if _, ok := errors.AsType[*internalSourceError](err); ok && time.Since(since) > internalPatience {
+			return errors.Join(err, r.note(ctx, Failed, err.Error()))
+		}
 		f.log.Warn("follow: connection lost, trying again", "error", err, "attempt", failures+1)
 		if err := sleep(ctx, backoff(failures)); err != nil {
 			return err

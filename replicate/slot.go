@@ -203,10 +203,17 @@ func (f *Follow) begin(ctx context.Context, source, target *pgx.Conn) error {
 			return fmt.Errorf("create publication %s on the source: %w", p.name, err)
 		}
 	}
+	reader, err := f.readAlong(ctx, source)
+	if err != nil {
+		return err
+	}
 	if err := f.createSlot(ctx); err != nil {
 		return err
 	}
-	err := setRecord(ctx, target, f.ID, "stage = $2, consistent_lsn = $3::text::pg_lsn, applied_lsn = $3::text::pg_lsn", string(Copying), f.Consistent.String())
+	if err := f.readOver(ctx, source, reader); err != nil {
+		return err
+	}
+	err = setRecord(ctx, target, f.ID, "stage = $2, consistent_lsn = $3::text::pg_lsn, applied_lsn = $3::text::pg_lsn", string(Copying), f.Consistent.String())
 	if err != nil {
 		return err
 	}
@@ -230,6 +237,45 @@ func (f *Follow) createPublication(name, publish string, inserts bool) string {
 		sql += ", publish_via_partition_root = true"
 	}
 	return sql + ")"
+}
+
+// readAlong makes a second slot for a moment, which ends with the session.
+//
+// Servers from 14 on read the log of a new slot again, from where its making
+// began, when it is first used. Without a snapshot of the catalogs written down for
+// that place they miss what transactions changed in them that committed before
+// the slot was consistent, such as the new file of a table that was truncated, and
+// fail with "could not map filenumber to relation OID" at the next change of that
+// table. Another slot, which is consistent already, writes that snapshot down as it
+// reads over the place. It is done without where no slot is free.
+func (f *Follow) readAlong(ctx context.Context, source *pgx.Conn) (string, error) {
+	v, err := pg.ServerVersion(source.PgConn())
+	if err != nil || !v.AtLeast(14) {
+		return "", err
+	}
+	name := f.Slot + "_reader"
+	if _, err = source.Exec(ctx, "SELECT pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput', true)", name); err != nil {
+		if pg.Code(err) == "53400" { // all slots are in use
+			f.log.Info("follow: no replication slot is free for a moment; transactions of the source that change definitions or truncate tables just now may stop the follow later")
+			return "", nil
+		}
+		return "", fmt.Errorf("create replication slot %s on the source: %w", name, err)
+	}
+	return name, nil
+}
+
+// readOver has the slot of readAlong read to where the follow begins, and drops it.
+func (f *Follow) readOver(ctx context.Context, source *pgx.Conn, name string) error {
+	if name == "" {
+		return nil
+	}
+	if _, err := source.Exec(ctx, "SELECT pg_catalog.pg_replication_slot_advance($1, $2::text::pg_lsn)", name, f.Consistent.String()); err != nil {
+		return fmt.Errorf("advance replication slot %s on the source: %w", name, err)
+	}
+	if _, err := source.Exec(ctx, "SELECT pg_catalog.pg_drop_replication_slot($1)", name); err != nil {
+		return fmt.Errorf("drop replication slot %s on the source: %w", name, err)
+	}
+	return nil
 }
 
 func (f *Follow) createSlot(ctx context.Context) error {

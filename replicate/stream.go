@@ -122,7 +122,7 @@ func (s *stream) receive(ctx context.Context) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("receive changes from the source: %w", err)
+			return refusal(err)
 		}
 		if err := s.took(ctx, msg); err != nil {
 			return err
@@ -154,7 +154,7 @@ func (s *stream) took(ctx context.Context, msg pgproto3.BackendMessage) error {
 			return err
 		}
 	case *pgproto3.ErrorResponse:
-		return fmt.Errorf("receive changes from the source: %w", pgconn.ErrorResponseToPgError(msg))
+		return refusal(pgconn.ErrorResponseToPgError(msg))
 	case *pgproto3.NoticeResponse, *pgproto3.ParameterStatus:
 	default: // CopyDone, CommandComplete: a server that shuts down
 		return errStreamEnded
@@ -175,6 +175,14 @@ func (s *stream) took(ctx context.Context, msg pgproto3.BackendMessage) error {
 		s.heard = time.Now()
 	}
 	return s.maybeReport()
+}
+
+// refusal is the error by which the source has ended the stream.
+func refusal(err error) error {
+	if pg.Code(err) == internalError {
+		err = &internalSourceError{err}
+	}
+	return fmt.Errorf("receive changes from the source: %w", err)
 }
 
 var errStreamEnded = errors.New("receive changes from the source: it has ended the stream")

@@ -54,11 +54,9 @@ type workSession struct {
 	w        int
 	conn     *pgx.Conn
 	open     bool
-	ops      int  // left in the transaction
-	saves    int  // savepoints
-	seq      int  // last committed in history
-	emptied  bool // a table, in this transaction
-	nested   bool // the transaction has had savepoints
+	ops      int // left in the transaction
+	saves    int // savepoints
+	seq      int // last committed in history
 	prepared string
 	wait     int // steps until the prepared transaction ends
 }
@@ -222,16 +220,12 @@ func (l *workload) do(ctx context.Context, s *workSession) error {
 		if err := exec("BEGIN"); err != nil {
 			return err
 		}
-		s.open, s.emptied, s.nested, s.saves, s.ops = true, false, false, 0, 1+l.rng.IntN(12)
+		s.open, s.saves, s.ops = true, 0, 1+l.rng.IntN(12)
 		return nil
 	case s.ops > 0:
 		s.ops--
 		switch l.rng.IntN(20) {
 		case 0:
-			if s.emptied {
-				break
-			}
-			s.nested = true
 			s.saves++
 			return exec(fmt.Sprintf("SAVEPOINT s%d", s.saves))
 		case 1, 2:
@@ -262,7 +256,7 @@ func (l *workload) end(ctx context.Context, s *workSession, exec func(string) er
 		return err
 	}
 	s.open = false
-	if n < 6 && !s.emptied {
+	if n < 6 {
 		if err := exec("PREPARE TRANSACTION '" + l.gid(s) + "'"); err != nil {
 			return err
 		}
@@ -292,12 +286,6 @@ func (l *workload) change(s *workSession) string {
 		kinds = 24
 	}
 	kind := r.IntN(kinds)
-	if kind == 22 && s.nested {
-		// Servers cannot decode all that TRUNCATE does beside savepoints and in prepared
-		// transactions: they fail for good, "could not map filenumber to relation OID".
-		// Nobody can follow such a source.
-		kind = 23
-	}
 	switch kind {
 	case 0, 1:
 		return fmt.Sprintf("INSERT INTO plain VALUES (%d, %d.50, '%s', %s) ON CONFLICT DO NOTHING", id, r.IntN(100), text, big)
@@ -344,7 +332,6 @@ func (l *workload) change(s *workSession) string {
 	case 21:
 		return fmt.Sprintf("UPDATE account SET balance = balance - 5 WHERE id = %d; UPDATE account SET balance = balance + 5 WHERE id = %d", from, into)
 	case 22:
-		s.emptied = true
 		restart := ""
 		if r.IntN(2) == 0 {
 			restart = " RESTART IDENTITY"
