@@ -15,6 +15,10 @@ const undoFor = 2 * time.Minute
 // confirmFor is how long a subscription may stand still that is waited for.
 const confirmFor = time.Minute
 
+// nearEnough is how long the rest may take to be brought that is not worth another
+// round.
+const nearEnough = 500 * time.Millisecond
+
 // A background is a Run beside a cut-over.
 type background struct {
 	cancel context.CancelFunc
@@ -142,13 +146,15 @@ func (c *cutter) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
-	var took time.Duration
-	for range 5 {
+	took, before := time.Duration(0), time.Duration(0)
+	for try := range 10 {
 		begin := time.Now()
 		if err := c.drain(ctx); err != nil {
 			return err
 		}
-		if took = time.Since(begin); took < most/3 {
+		took, before = time.Since(begin), took
+		// As near as it gets: each round has less to bring than the one before.
+		if took < nearEnough || took < most/3 && (try > 0 && took > before*4/5 || try == 9) {
 			if c.Engine == EngineNative {
 				return nil
 			}
@@ -228,7 +234,13 @@ func (c *cutter) tryUndo(ctx context.Context, again bool) (done bool, err error)
 			return false, err
 		}
 	}
-	return false, c.stopReverse(ctx)
+	if err := c.stopReverse(ctx); err != nil {
+		return false, err
+	}
+	if c.Engine == EngineNative && c.Stage == Following {
+		return false, c.subscribe(ctx, c.source, c.target)
+	}
+	return false, nil
 }
 
 // reopen opens sessions at both ends. With the target out of reach the fence can

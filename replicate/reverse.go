@@ -56,6 +56,11 @@ func (c *cutter) reversible(ctx context.Context) error {
 // nobody writes to either, so there is nothing to copy, and no change of the first
 // direction comes back.
 func (c *cutter) startReverse(ctx context.Context) error {
+	if c.Engine == EngineNative {
+		if err := disable(ctx, c.target, c.Subscription); err != nil {
+			return err
+		}
+	}
 	o := c.reverseOptions()
 	f, err := Start(ctx, o)
 	if err != nil {

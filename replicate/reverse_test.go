@@ -37,14 +37,19 @@ func (e *ends) swapped() *ends {
 
 // There and back again, with writes all the time.
 func TestCutback(t *testing.T) {
-	for _, p := range [][2]int{{pgtest.Versions(t)[0], latest(t)}, {latest(t), latest(t)}} {
-		t.Run("pg"+strconv.Itoa(p[0])+"to"+strconv.Itoa(p[1]), func(t *testing.T) {
+	for _, engine := range []Engine{EngineApply, EngineNative} {
+		t.Run(string(engine), func(t *testing.T) {
 			t.Parallel()
-			e := reversibleEnds(t, p[0], p[1])
+			from := pgtest.Versions(t)[0]
+			if engine == EngineNative {
+				from = latest(t)
+			}
+			e := reversibleEnds(t, from, latest(t))
 			e.both(t, accounts+family)
 			e.source.Exec(t, e.sourceDB, fill+";"+acting+"INSERT INTO parent VALUES (1), (2); INSERT INTO child VALUES (10, 1), (20, 2)")
 			state := e.source.Text(t, e.sourceDB, actingState)
 			o := withLog(e.options(t, "account", "entry", "parent", "child", "audit"))
+			o.Engine = engine
 			e.target.Exec(t, e.targetDB, acting)
 			w := write(t, o.Source, true)
 			f := e.startNative(t, o)

@@ -73,6 +73,9 @@ func (c *control) sourceState(ctx context.Context, s *State) (*drift, error) {
 	}
 	s.Health, s.Running = &slot, slot.Active
 	s.Problems = append(s.Problems, slot.warnings(c.Slot)...)
+	if c.Stage == Following && slot.Exists && !slot.Active {
+		s.Problems = append(s.Problems, fmt.Sprintf("nobody applies changes at the moment, and the source keeps %d MB of WAL for that", slot.Retained>>20))
+	}
 	if c.Engine == EngineNative {
 		s.Applied = max(slot.Confirmed, c.Consistent)
 	}
