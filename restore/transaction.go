@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/pghaul/pghaul/internal/pg"
@@ -78,7 +79,7 @@ func (r *run) transactions(ctx context.Context, w *worker) (err error) {
 			continue
 		}
 		if err := r.together(ctx, w, i, n); err != nil {
-			return err
+			return r.tooManyLocks(ctx, w, i, n, err)
 		}
 		if err := r.noteRange(ctx, w, i, n); err != nil {
 			return err
@@ -96,6 +97,34 @@ func (r *run) transactions(ctx context.Context, w *worker) (err error) {
 		}
 	}
 	return commit(ctx, w)
+}
+
+// tooManyLocks adds to the error of a transaction of n steps from i on, which is
+// lost, what setting gives room for its locks, if that is what it lacked.
+func (r *run) tooManyLocks(ctx context.Context, w *worker, i, n int, err error) error {
+	failed, ok := errors.AsType[*StepError](err)
+	if !ok || pg.Code(err) != "53200" || w.lost() {
+		return err
+	}
+	need := 0
+	for _, s := range r.plan.Steps[i : i+n] {
+		need++
+		if k := s.Entry.Kind; s.Action == ActionSQL && (k == "TABLE" || k == "MATERIALIZED VIEW") {
+			need += 2 // its TOAST table and the index of that
+		}
+	}
+	var now, sessions int
+	if exec(ctx, w.pgconn(), "ROLLBACK") != nil {
+		return err
+	}
+	// The server has room for so many locks for each of its sessions, whoever holds them.
+	if w.conn.QueryRow(ctx, `SELECT pg_catalog.current_setting('max_locks_per_transaction')::int,
+pg_catalog.current_setting('max_connections')::int + pg_catalog.current_setting('max_prepared_transactions')::int`).Scan(&now, &sessions) != nil {
+		return err
+	}
+	failed.Err = fmt.Errorf("%w: the target's lock table is full: set max_locks_per_transaction from %d to %d or more, which needs a restart of the target, or restore without one transaction for so much",
+		failed.Err, now, now+(need+sessions-1)/max(sessions, 1))
+	return err
 }
 
 // noteRange notes n steps from i on in the transaction that has done them.
