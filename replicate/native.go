@@ -37,7 +37,22 @@ WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE d
 
 // subscribe makes the subscription where it is not there, and enables it. The
 // slot is where the copy ended, so that it begins with what the copy has not.
-func (f *Follow) subscribe(ctx context.Context, source, target *pgx.Conn) error {
+//
+// Two processes at a time would give the subscription's role a password each: the
+// second waits.
+func (f *Follow) subscribe(ctx context.Context, source, target *pgx.Conn) (err error) {
+	const key = "pg_catalog.hashtextextended('pghaul subscription ' || $1, 0)"
+	if _, err := target.Exec(ctx, "SELECT pg_catalog.pg_advisory_lock("+key+")", f.Subscription); err != nil {
+		return fmt.Errorf("lock subscription %s: %w", f.Subscription, err)
+	}
+	defer func() {
+		if target.IsClosed() {
+			return // and the lock with it
+		}
+		if _, unlock := target.Exec(ctx, "SELECT pg_catalog.pg_advisory_unlock("+key+")", f.Subscription); err == nil && unlock != nil {
+			err = fmt.Errorf("unlock subscription %s: %w", f.Subscription, unlock)
+		}
+	}()
 	sub, err := readSubscription(ctx, target, f.Subscription)
 	if err != nil {
 		return err
