@@ -23,14 +23,16 @@ const settingsQuery = `SELECT pg_catalog.current_setting('wal_level'),
   (SELECT count(*) FROM pg_catalog.pg_stat_replication),
   pg_catalog.pg_is_in_recovery(),
   pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
-  pg_catalog.current_database()::text, current_user::text`
+  pg_catalog.current_database()::text, current_user::text,
+  (SELECT CASE WHEN pg_catalog.pg_has_role(datdba, 'USAGE') THEN '' ELSE datdba::regrole::text END FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()),
+  pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')`
 
 // serverSettings checks the source's settings, and the right to publish.
 func (p *preflight) serverSettings(ctx context.Context) error {
-	var level, inactive, database, user string
-	var pending, standby, mayCreate bool
+	var level, inactive, database, user, owner string
+	var pending, standby, mayCreate, maySignal bool
 	var maxSlots, slots, maxSenders, senders int
-	err := p.source.QueryRow(ctx, settingsQuery).Scan(&level, &pending, &maxSlots, &slots, &inactive, &maxSenders, &senders, &standby, &mayCreate, &database, &user)
+	err := p.source.QueryRow(ctx, settingsQuery).Scan(&level, &pending, &maxSlots, &slots, &inactive, &maxSenders, &senders, &standby, &mayCreate, &database, &user, &owner, &maySignal)
 	if err != nil {
 		return fmt.Errorf("read the settings of the source: %w", err)
 	}
@@ -60,6 +62,12 @@ func (p *preflight) serverSettings(ctx context.Context) error {
 	if !mayCreate {
 		c.add(Block, "database "+database, "role "+user+" may not create a publication in it, which takes the privilege CREATE on the database",
 			"as its owner: GRANT CREATE ON DATABASE "+quote.Ident(database)+" TO "+quote.Ident(user))
+	}
+	if owner != "" {
+		c.add(Warn, "cut-over", "only the owner of database "+database+", "+owner+", can keep writes out of it for the cut-over", "GRANT "+owner+" TO "+quote.Ident(user))
+	}
+	if !maySignal {
+		c.add(Warn, "sessions", "role "+user+" can end sessions of other roles for the cut-over only as a member of pg_signal_backend", "GRANT pg_signal_backend TO "+quote.Ident(user))
 	}
 	return nil
 }

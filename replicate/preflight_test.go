@@ -253,6 +253,8 @@ func TestPreflightServers(t *testing.T) {
 				finding(t, c, Block, "role plain", "ALTER ROLE plain WITH REPLICATION")
 				finding(t, c, Block, "database "+db, "GRANT CREATE ON DATABASE "+db+" TO plain")
 				finding(t, c, Block, "table public.keyed", "owned by role postgres")
+				finding(t, c, Warn, "cut-over", "GRANT postgres TO plain")
+				finding(t, c, Warn, "sessions", "GRANT pg_signal_backend TO plain")
 				c = preflightOf(t, as(src, "Sender", ""), dst, PreflightOptions{}, "keyed")
 				noFinding(t, c, "role Sender")
 				noFinding(t, c, "replication connection")
