@@ -16,6 +16,7 @@ import (
 	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/internal/quote"
 	"github.com/pghaul/pghaul/platform"
+	"github.com/pghaul/pghaul/replicate"
 	"github.com/pghaul/pghaul/restore"
 )
 
@@ -47,6 +48,9 @@ func (m *migration) do(ctx context.Context) (*Report, error) {
 	began := time.Now()
 	m.running = true
 	defer m.close()
+	if err := m.checkFollow(); err != nil {
+		return nil, err
+	}
 	if err := m.open(ctx); err != nil {
 		return nil, err
 	}
@@ -58,10 +62,14 @@ func (m *migration) do(ctx context.Context) (*Report, error) {
 	if blocked := m.plan.Blocked(); len(blocked) > 0 {
 		return nil, &BlockedError{Plan: m.plan, Reasons: blocked}
 	}
-	err := m.run(ctx)
+	err := m.follow(ctx)
+	if err == nil {
+		err = m.run(ctx)
+	}
 	if ctx.Err() != nil {
 		err = fmt.Errorf("migrate: %w", context.Cause(ctx))
 	}
+	err = m.unfollow(ctx, err)
 	m.report.Elapsed = time.Since(began)
 	if m.report.Run == "" { // there is no journal, hence nothing was begun
 		return nil, err
@@ -86,7 +94,8 @@ type migration struct {
 	log            *slog.Logger
 	archive        restore.Source // in the place of a live source; nil for none
 	live           moved
-	lost           error // by which the snapshot was lost
+	started        *replicate.Follow // nil where nothing is to be followed
+	lost           error             // by which the snapshot was lost
 	plan           *platform.Plan
 	report         *Report
 	runState
@@ -126,10 +135,16 @@ func (m *migration) open(ctx context.Context) error {
 			return errors.New("source and target are the same database")
 		}
 	}
+	if m.started == nil {
+		if err := m.earlierFollow(ctx); err != nil {
+			return err
+		}
+	}
 	target, err := facts(ctx, "target", m.target, m.opts.TargetPlatform)
 	if err != nil {
 		return err
 	}
+	target.Objects = slices.DeleteFunc(target.Objects, ofFollow)
 	if err := m.continues(ctx, target); err != nil {
 		return err
 	}
@@ -172,14 +187,21 @@ func (m *migration) openSource(ctx context.Context, target int) (*platform.Facts
 	default:
 		return nil, fmt.Errorf("format of rows %q: want text, binary or auto", format)
 	}
+	snapshot := ""
+	if m.started != nil {
+		snapshot = m.started.Snapshot
+	}
 	opened, err := dump.Open(ctx, m.source, dump.Options{
-		CopyFormat: format, BinaryMajor: major,
+		CopyFormat: format, BinaryMajor: major, Snapshot: snapshot,
 		Jobs: m.opts.Jobs, PartSize: m.opts.PartSize, Select: m.opts.Select, Tool: m.opts.Tool, Logger: m.opts.Logger, Progress: m.opts.Progress,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("source: %w", err)
 	}
 	m.live = keep(opened)
+	if m.started != nil {
+		m.live = withoutOurs(m.live, &m.started.Record)
+	}
 	if source := pg.Version(opened.Manifest().Source.ServerVersion).Major(); m.opts.CopyFormat == copyproto.Binary && source != pg.Version(target).Major() {
 		return nil, fmt.Errorf("the source is PostgreSQL %d and the target %d: rows in the binary format are for servers of the same major version, take the format text or auto", source, pg.Version(target).Major())
 	}

@@ -61,6 +61,9 @@ type Options struct {
 	NoVerify bool
 	// NoRollback leaves a failed phase as it is, to go on with Resume.
 	NoRollback bool
+	// Follow keeps the changes that the source is written from the copy on, for the
+	// target to follow when Run has ended well; nil keeps nothing.
+	Follow *FollowOptions
 	// NoAnalyze gathers no statistics at the end.
 	NoAnalyze bool
 	// Passwords holds passwords of login roles, by the role's name at the target.

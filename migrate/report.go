@@ -15,8 +15,10 @@ type Report struct {
 	// Run names the run in the journal and in the application_name of its sessions.
 	Run     string `json:"run"`
 	Resumed bool   `json:"resumed"` // went on with an earlier run
-	Source  End    `json:"source"`
-	Target  End    `json:"target"`
+	// Follow names the follow that keeps the source's changes; "" for none.
+	Follow string `json:"follow,omitempty"`
+	Source End    `json:"source"`
+	Target End    `json:"target"`
 	// Phases are those that were asked for.
 	Phases []PhaseReport `json:"phases"`
 	// Complete says that the whole migration is done: all phases, with nothing

@@ -66,6 +66,9 @@ func (m *migration) run(ctx context.Context) error {
 	if err == nil && len(m.report.Failed) == 0 {
 		err = m.verify(ctx)
 	}
+	if err == nil && len(m.report.Failed) == 0 {
+		err = m.copied(ctx)
+	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

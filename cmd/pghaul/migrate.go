@@ -26,6 +26,7 @@ type migrateFlags struct {
 	ends
 	policyFlags
 	migrate.Options
+	following    following
 	sel          catalog.Selection
 	phases       []string
 	limit        rate // of reading the source
@@ -93,6 +94,7 @@ a run that was killed. "pghaul rollback" undoes a whole run.
 	f.StringSliceVar(&o.phases, "phase", nil, "only this `PHASE`: pre-schema, schema-data or post-schema; may be repeated")
 	f.BoolVar(&o.KeepGoing, "keep-going", false, "go on after errors, and tell them at the end")
 	f.BoolVar(&o.Resume, "resume", false, "go on with the migration that the target's journal tells of")
+	o.following.addFlags(f)
 	f.BoolVar(&o.NoRollback, "no-rollback", false, "leave what a failed phase has made, for --resume")
 	f.BoolVar(&o.NoVerify, "no-verify", false, "do not compare the two databases at the end")
 	f.BoolVar(&o.NoAnalyze, "no-analyze", false, "gather no statistics at the end")
@@ -120,6 +122,9 @@ func (o *migrateFlags) checkFlags(args []string) error {
 		return usagef("--keep-going and --no-rollback contradict each other")
 	}
 	if err := o.ends.check(); err != nil {
+		return err
+	}
+	if err := o.following.check(o); err != nil {
 		return err
 	}
 	o.CopyFormat = copyproto.Format(o.copyFormat)
@@ -183,7 +188,7 @@ func runMigrate(ctx context.Context, o *migrateFlags, g *globals, args []string)
 	if closeErr := o.secrets.close(); closeErr != nil && err == nil {
 		err = closeErr
 	}
-	return rep.close(ctx, migrateReport(r), err)
+	return rep.close(ctx, migrateReport(r), o.following.then(ctx, g, err))
 }
 
 func (o *migrateFlags) migrate(ctx context.Context, g *globals) (*migrate.Report, error) {
@@ -191,8 +196,12 @@ func (o *migrateFlags) migrate(ctx context.Context, g *globals) (*migrate.Report
 	if err != nil {
 		return nil, err
 	}
+	o.following.ends = o.ends
+	if o.following.opts, err = o.following.optionsOf(ctx, g, source, target); err != nil {
+		return nil, err
+	}
 	pg.LimitRate(source.config, int64(o.limit))
-	o.verb = "migrated"
+	o.verb, o.Follow = "migrated", o.following.options(g)
 	return o.run(ctx, g, "migrating", func(opts migrate.Options) (*migrate.Report, error) {
 		return migrate.Run(ctx, source.config, target.config, opts)
 	})
@@ -213,6 +222,7 @@ func (o *migrateFlags) run(ctx context.Context, g *globals, title string, do fun
 		}
 		return r, errIncomplete
 	}
+	err = g.followBlocked(err)
 	if r != nil {
 		if printErr := o.tell(g, r, err); printErr != nil && err == nil {
 			err = printErr
@@ -295,7 +305,7 @@ func (o *migrateFlags) tell(g *globals, r *migrate.Report, err error) error {
 			g.printf("%s", line)
 		}
 	}
-	if r.Changes.Known && r.Changes.Rows > 0 {
+	if r.Changes.Known && r.Changes.Rows > 0 && r.Follow == "" {
 		g.warn("%s of the source changed after the snapshot and are not in the target: for a cut-over stop what writes there, and migrate again",
 			ui.Plural(r.Changes.Rows, "row"))
 	}

@@ -15,6 +15,7 @@ import (
 type jsonMigrate struct {
 	Run        string         `json:"run"`
 	Resumed    bool           `json:"resumed"`
+	Follow     string         `json:"follow,omitempty"`
 	Complete   bool           `json:"complete"`
 	Source     jsonDatabase   `json:"source"`
 	Target     jsonDatabase   `json:"target"`
@@ -87,7 +88,7 @@ func migrateReport(r *migrate.Report) any {
 		return nil
 	}
 	out := jsonMigrate{
-		Run: r.Run, Resumed: r.Resumed, Complete: r.Complete, Source: jsonDatabase(r.Source), Target: jsonDatabase(r.Target),
+		Run: r.Run, Resumed: r.Resumed, Follow: r.Follow, Complete: r.Complete, Source: jsonDatabase(r.Source), Target: jsonDatabase(r.Target),
 		Phases: each(r.Phases, stage), Roles: append([]migrate.Role{}, r.Roles...),
 		Mapped:  each(r.Mapped, decision),
 		Skipped: each(r.Skipped, decision),

@@ -157,7 +157,7 @@ strings, URLs, PG* environment variables, .pgpass and service files.`,
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(newPlan(g), newMigrate(g), newRollback(g), newDump(g), newRestore(g), newVerify(g), newList(g), newArchive(g), newVersion(g))
+	root.AddCommand(newPlan(g), newMigrate(g), newRollback(g), newFollow(g), newCutover(g), newCutback(g), newDump(g), newRestore(g), newVerify(g), newList(g), newArchive(g), newVersion(g))
 	for _, cmd := range root.Commands() {
 		cmd.Version = root.Version
 	}
