@@ -112,7 +112,7 @@ gone on with again, by any machine. With the engine apply it brings the changes
 over; nothing comes over while nobody runs it, and the source keeps its log. With
 the engine native the target's server does that by itself, and run watches it.
 
-Who runs it already is ended. One that has failed tries again.`, "it is never finished with this", func(ctx context.Context, opts replicate.Options) (any, error) {
+Who runs it already is ended. One that has failed tries again.`, "not with this command", func(ctx context.Context, opts replicate.Options) (any, error) {
 		return nil, g.keepFollowing(ctx, opts)
 	})
 	what.flags.BoolVar(&o.back, "back", false, "the way back after a cut-over that is reversible")
@@ -124,7 +124,7 @@ Who runs it already is ended. One that has failed tries again.`, "it is never fi
 func newFollowPause(g *globals) *cobra.Command {
 	o := new(followFlags)
 	cmd, _ := o.followCommand(g, "pause", "Apply no more changes until it is resumed", `pause stops a follow: who runs it ends, a subscription is disabled. The source keeps
-its log until it is resumed, and needs the room.`, "it is never finished with this", func(ctx context.Context, opts replicate.Options) (any, error) {
+its log until it is resumed, and needs the room.`, "not with this command", func(ctx context.Context, opts replicate.Options) (any, error) {
 		if err := replicate.Pause(ctx, opts); err != nil {
 			return nil, err
 		}
@@ -137,7 +137,7 @@ its log until it is resumed, and needs the room.`, "it is never finished with th
 func newFollowResume(g *globals) *cobra.Command {
 	o := new(followFlags)
 	cmd, what := o.followCommand(g, "resume", "Take a pause back", `resume takes a pause back, and lets a follow that has failed try again. A
-subscription goes on at once; with the engine apply "pghaul follow run" does.`, "it is never finished with this", func(ctx context.Context, opts replicate.Options) (any, error) {
+subscription goes on at once; with the engine apply "pghaul follow run" does.`, "not with this command", func(ctx context.Context, opts replicate.Options) (any, error) {
 		if err := replicate.Resume(ctx, opts); err != nil {
 			return nil, err
 		}
@@ -166,7 +166,7 @@ Triggers and foreign keys of the target, which wait while it follows, come back.
 rows stay. It can be run again if an end could not be reached.
 
 A slot that nobody reads makes the source keep its log until its disk is full: where
-the target is gone for good, --source-only with --id takes it away.`, "it is never finished with this", func(ctx context.Context, opts replicate.Options) (any, error) {
+the target is gone for good, --source-only with --id takes it away.`, "not with this command", func(ctx context.Context, opts replicate.Options) (any, error) {
 		abort := func() error { return replicate.Abort(ctx, opts) }
 		if sourceOnly {
 			abort = func() error { return replicate.AbortSource(ctx, opts.Source, opts.ID) }
