@@ -306,6 +306,7 @@ func TestOrders(t *testing.T) {
 	if got := e.target.Text(t, e.targetDB, "SELECT string_agg(id::text, ',' ORDER BY id) FROM t"); got != "1,2" {
 		t.Errorf("applied is %s", got)
 	}
+	set("stop_at = NULL")
 	e.drain(t, e.run(t, o), o.ID)
 	e.equal(t, "t")
 
