@@ -133,6 +133,9 @@ type preflight struct {
 	// incomparable are tables followed by whole rows that have a column whose type
 	// has no equality, which a subscription cannot apply changes to.
 	incomparable []string
+	// ambiguous are such tables that have a column whose type has equal values that
+	// differ: of two rows that are equal a subscription may change the other one.
+	ambiguous []string
 	// renamed are tables that have another name at the target.
 	renamed []string
 }

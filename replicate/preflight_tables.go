@@ -15,7 +15,8 @@ import (
 //
 // The index of a replica identity must be unique at once, whole, and over columns
 // that are never null. Whether a type has an equality is what its default operator
-// classes say, those of the type that it is stored like included.
+// classes say, those of the type that it is stored like included. Of some types
+// equal values can differ, as 0 and -0 of float8, and 1.0 and 1.00 of numeric.
 const tablesQuery = `WITH RECURSIVE wanted AS (
   SELECT w.ord, c.oid, w.nsp, w.rel FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) WITH ORDINALITY AS w(nsp, rel, ord)
   LEFT JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace) ON n.nspname = w.nsp AND c.relname = w.rel
@@ -42,6 +43,12 @@ const tablesQuery = `WITH RECURSIVE wanted AS (
     WHERE o.opcdefault AND (o.opcintype = t.oid OR EXISTS (
       SELECT FROM pg_catalog.pg_cast x WHERE x.castsource = t.oid AND x.casttarget = o.opcintype AND x.castmethod = 'b' AND x.castcontext = 'i')))
   GROUP BY e.attrelid
+), ambiguous AS (
+  SELECT e.attrelid, pg_catalog.string_agg(e.attname::text, ', ' ORDER BY e.attname) AS columns
+  FROM elem e JOIN pg_catalog.pg_type t ON t.oid = e.typ
+  WHERE t.typtype <> 'e' AND NOT (t.typnamespace = 'pg_catalog'::regnamespace AND t.typname IN ('bool', 'char', 'int2', 'int4', 'int8', 'text', 'varchar',
+    'bytea', 'uuid', 'date', 'time', 'timestamp', 'timestamptz', 'oid', 'name', 'bit', 'varbit', 'inet', 'cidr', 'macaddr', 'macaddr8'))
+  GROUP BY e.attrelid
 ), idx AS (
   SELECT i.indrelid, c.relname::text AS name, i.indisprimary, i.indisreplident,
     i.indisvalid AND i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND pg_catalog.bool_and(a.attnotnull) AS usable,
@@ -57,11 +64,11 @@ SELECT w.nsp, w.rel, coalesce(n.nspname::text, ''), coalesce(c.relname::text, ''
   coalesce(id.usable, false), coalesce(id.generated, false),
   coalesce((SELECT x.name FROM idx x WHERE x.indrelid = c.oid AND x.usable AND NOT x.generated ORDER BY x.indnkeyatts, x.name LIMIT 1), ''),
   EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND pg_catalog.to_jsonb(a) ->> 'attgenerated' <> ''),
-  coalesce(u.columns, ''),
+  coalesce(u.columns, ''), coalesce(b.columns, ''),
   CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_relation_size(c.oid) ELSE 0 END
 FROM wanted w JOIN rel ON rel.ord = w.ord
 LEFT JOIN pg_catalog.pg_class c ON c.oid = rel.oid LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_catalog.pg_roles o ON o.oid = c.relowner LEFT JOIN unequal u ON u.attrelid = c.oid
+LEFT JOIN pg_catalog.pg_roles o ON o.oid = c.relowner LEFT JOIN unequal u ON u.attrelid = c.oid LEFT JOIN ambiguous b ON b.attrelid = c.oid
 LEFT JOIN LATERAL (SELECT usable, generated FROM idx WHERE indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN indisprimary WHEN 'i' THEN indisreplident ELSE false END LIMIT 1) id ON true
 ORDER BY w.ord, n.nspname, c.relname`
 
@@ -76,6 +83,7 @@ type checkedTable struct {
 	candidate                 string // an index that could be the identity
 	generated                 bool   // has generated columns
 	unequal                   string // columns whose types have no equality
+	ambiguous                 string // columns whose types may have equal values that differ
 	size                      int64  // in bytes, without TOAST
 	insertsOnly               bool   // only these are to be followed
 }
@@ -102,7 +110,7 @@ func (p *preflight) tables(ctx context.Context, tables []Table) error {
 	var r checkedTable
 	_, err = pgx.ForEachRow(rows, []any{
 		&r.wantedSchema, &r.wantedName, &r.schema, &r.name, &r.kind, &r.persistence, &r.ident, &r.owner, &r.owned,
-		&r.identUsable, &r.identOnGener, &r.candidate, &r.generated, &r.unequal, &r.size,
+		&r.identUsable, &r.identOnGener, &r.candidate, &r.generated, &r.unequal, &r.ambiguous, &r.size,
 	}, func() error {
 		if r.kind == "p" {
 			partitioned++
@@ -216,6 +224,8 @@ func (p *preflight) full(r checkedTable, title, alter string) {
 	}
 	if r.unequal != "" {
 		p.incomparable = append(p.incomparable, quote.Qualified(r.schema, r.name)+" ("+r.unequal+")")
+	} else if r.ambiguous != "" {
+		p.ambiguous = append(p.ambiguous, quote.Qualified(r.schema, r.name)+" ("+r.ambiguous+")")
 	}
 	if r.size >= fullWarnSize {
 		do := "give it a primary key"

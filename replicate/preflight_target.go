@@ -31,9 +31,14 @@ func (p *preflight) engine(ctx context.Context) error {
 	switch {
 	case p.opts.Engine == EngineNative:
 		c.Engine, c.Reason = EngineNative, "it was asked for"
+		if len(p.ambiguous) > 0 {
+			c.add(Warn, "rows without a key", ambiguousRows(p.ambiguous), "give the tables a key, or use engine apply, which tells such rows apart")
+		}
 		for _, why := range against {
 			c.add(Block, "engine native", why, "engine apply, in which pghaul applies the changes itself")
 		}
+	case len(against) == 0 && len(p.ambiguous) > 0:
+		c.Engine, c.Reason = EngineApply, ambiguousRows(p.ambiguous)
 	case len(against) > 0:
 		c.Engine, c.Reason = EngineApply, "a subscription is not possible: "+strings.Join(against, "; ")
 	default:
@@ -83,6 +88,10 @@ func (p *preflight) againstNative(ctx context.Context) ([]string, error) {
 		add("the target's server does not reach the source: %s", unreached)
 	}
 	return against, nil
+}
+
+func ambiguousRows(tables []string) string {
+	return "the rows of " + strings.Join(tables, ", ") + " are identified by all their columns, of which these have values that are equal and differ, as 0 and -0: a subscription may change the other one of two such rows"
 }
 
 func (p *preflight) targetSuperuser(ctx context.Context) (bool, error) {

@@ -208,6 +208,32 @@ func TestPreflightInsertsOnly(t *testing.T) {
 	}
 }
 
+// Rows that a subscription could not find, or not tell apart, speak for our own
+// engine.
+func TestPreflightWholeRows(t *testing.T) {
+	t.Parallel()
+	s := pgtest.Logical(t, latest(t))
+	db := s.Database(t)
+	s.Exec(t, db, `CREATE DOMAIN money2 AS numeric(10,2); CREATE TYPE mood AS ENUM ('ok');
+CREATE TABLE exact (a int, b text[], c timestamptz, d mood, e uuid); ALTER TABLE exact REPLICA IDENTITY FULL;
+CREATE TABLE floats (a int, f float8[], m money2); ALTER TABLE floats REPLICA IDENTITY FULL;
+CREATE TABLE texts (a int, j json, p point); ALTER TABLE texts REPLICA IDENTITY FULL;
+CREATE TABLE keyed (id int PRIMARY KEY, f float8, j json)`)
+	for name, words := range map[string][]string{"exact": nil, "keyed": nil, "floats": {"public.floats (f, m)", "-0"}, "texts": {"public.texts (j, p)", "no equality"}} {
+		c := preflightOf(t, s.Config(t, db), s.Config(t, db), PreflightOptions{}, name)
+		if (c.Engine == EngineNative) != (words == nil) {
+			t.Errorf("%s: engine %s: %s", name, c.Engine, c.Reason)
+		}
+		for _, w := range words {
+			if !strings.Contains(c.Reason, w) {
+				t.Errorf("%s: %q is not in %q", name, w, c.Reason)
+			}
+		}
+	}
+	c := preflightOf(t, s.Config(t, db), s.Config(t, db), PreflightOptions{Engine: EngineNative}, "floats")
+	finding(t, c, Warn, "rows without a key", "public.floats (f, m)")
+}
+
 func TestPreflightServers(t *testing.T) {
 	t.Parallel()
 	for _, major := range pgtest.Versions(t) {
