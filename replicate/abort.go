@@ -65,7 +65,7 @@ func Abort(ctx context.Context, opts Options) error {
 		return &AbortError{left, err}
 	}
 	if c.Stage != CutOver {
-		if err := c.unfence(ctx); err != nil {
+		if err := c.takeBack(ctx); err != nil {
 			return &AbortError{append(left, "the fence"), err}
 		}
 	}

@@ -135,13 +135,20 @@ func (c *cutter) catchUp(ctx context.Context) error {
 	if most < 0 {
 		most = 30 * time.Second
 	}
+	fenced, err := c.fenced(ctx)
+	if err != nil {
+		return err
+	}
+	if fenced { // by a process before, that may have begun to go the other way
+		if err := c.stopReverse(ctx); err != nil {
+			return err
+		}
+	}
 	if c.Engine == EngineNative {
 		if err := c.subscribe(ctx, c.source, c.target); err != nil {
 			return err
 		}
-	} else if fenced, err := c.fenced(ctx); err != nil {
-		return err
-	} else if fenced { // by a process that may have come as far as to wake the target
+	} else if fenced { // it may have come as far as to wake the target
 		if err := c.Quiet(ctx); err != nil {
 			return err
 		}
@@ -222,9 +229,14 @@ func (c *cutter) tryUndo(ctx context.Context, again bool) (done bool, err error)
 	if c.Stage == CutOver {
 		return true, nil
 	}
-	if err := c.unfence(ctx); err != nil {
+	if c.reverse != nil {
+		c.reverse.Close()
+		c.reverse = nil
+	}
+	if err := c.takeBack(ctx); err != nil {
 		return false, err
 	}
+	c.report.Reverse = ""
 	if err := setRecord(ctx, c.target, c.ID, "stop_at = NULL"); err != nil {
 		return false, err
 	}
@@ -233,9 +245,6 @@ func (c *cutter) tryUndo(ctx context.Context, again bool) (done bool, err error)
 		if err := c.Quiet(ctx); err != nil {
 			return false, err
 		}
-	}
-	if err := c.stopReverse(ctx); err != nil {
-		return false, err
 	}
 	if c.Engine == EngineNative && c.Stage == Following {
 		return false, c.subscribe(ctx, c.source, c.target)

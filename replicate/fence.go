@@ -156,6 +156,10 @@ func (c *control) unfence(ctx context.Context) error {
 	if err := c.lift(ctx, previous, since); err != nil {
 		return err
 	}
+	return c.forgetFence(ctx)
+}
+
+func (c *control) forgetFence(ctx context.Context) error {
 	if _, err := c.target.Exec(ctx, "DELETE FROM pghaul_follow.fence WHERE id = $1", c.ID); err != nil {
 		return fmt.Errorf("forget the fence: %w", err)
 	}

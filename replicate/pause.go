@@ -58,7 +58,7 @@ func Resume(ctx context.Context, opts Options) error {
 		if err != nil {
 			return err
 		}
-		if err := c.unfence(ctx); err != nil {
+		if err := c.takeBack(ctx); err != nil {
 			return err
 		}
 		if err := c.subscribe(ctx, c.source, c.target); err != nil {
@@ -72,7 +72,7 @@ func Resume(ctx context.Context, opts Options) error {
 		if err := c.openSource(ctx); err != nil {
 			return err
 		}
-		if err := errors.Join(c.unfence(ctx), c.Quiet(ctx)); err != nil {
+		if err := errors.Join(c.takeBack(ctx), c.Quiet(ctx)); err != nil {
 			return err
 		}
 	}

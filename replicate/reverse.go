@@ -77,16 +77,52 @@ func (c *cutter) startReverse(ctx context.Context) error {
 	return nil
 }
 
-// stopReverse takes back what startReverse has made, also in a process before.
-func (c *cutter) stopReverse(ctx context.Context) error {
-	if !c.cut.Reversible {
-		return nil
+// takeBack undoes what a cut-over that has not come to its end has done, in this
+// process or one before: it lifts the fence, and ends the follow in the other
+// direction. Triggers and keys of the source that wait for that one come back before
+// anybody writes there. Without a fence there is nothing to be taken back.
+func (c *control) takeBack(ctx context.Context) error {
+	previous, since, err := c.readFence(ctx)
+	if err != nil || since.IsZero() {
+		return err
 	}
-	if c.reverse != nil {
-		c.reverse.Close()
-		c.reverse = nil
+	reversed, err := c.reversed(ctx)
+	if err != nil {
+		return err
 	}
-	c.report.Reverse = ""
+	if reversed {
+		err := wake(ctx, c.source, c.reverseOptions().ID, true)
+		// What is refused does not keep writes out, and comes again in stopReverse.
+		if _, refused := errors.AsType[*WakeError](err); err != nil && !refused {
+			return err
+		}
+	}
+	if err := c.lift(ctx, previous, since); err != nil {
+		return err
+	}
+	if reversed {
+		if err := c.stopReverse(ctx); err != nil {
+			return err
+		}
+	}
+	return c.forgetFence(ctx)
+}
+
+// reversed says whether the source has a follow in the other direction.
+func (c *control) reversed(ctx context.Context) (bool, error) {
+	_, err := readRecord(ctx, c.source, c.reverseOptions().ID)
+	if errors.Is(err, ErrNoFollow) || errors.Is(err, errOthersState) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// stopReverse ends the follow in the other direction, if there is one.
+func (c *control) stopReverse(ctx context.Context) error {
+	reversed, err := c.reversed(ctx)
+	if err != nil || !reversed {
+		return err
+	}
 	if err := Abort(ctx, c.reverseOptions()); err != nil && !errors.Is(err, ErrNoFollow) {
 		return fmt.Errorf("take the follow in the other direction back: %w", err)
 	}

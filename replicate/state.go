@@ -129,6 +129,8 @@ func readRecord(ctx context.Context, conn *pgx.Conn, id string) (*Record, error)
 	}
 }
 
+var errOthersState = errors.New("the schema pghaul_follow on the target belongs to another role: connect as that role, or, if it is not pghaul's, rename it")
+
 // checkState refuses a table that others may write to: its contents decide what is
 // dropped on both ends.
 func checkState(ctx context.Context, conn *pgx.Conn) error {
@@ -141,7 +143,7 @@ FROM pg_catalog.pg_namespace n LEFT JOIN pg_catalog.pg_class c ON c.relnamespace
 	case err != nil:
 		return fmt.Errorf("look for the state of follows: %w", err)
 	case !ours:
-		return errors.New("the schema pghaul_follow on the target belongs to another role: connect as that role, or, if it is not pghaul's, rename it")
+		return errOthersState
 	}
 	return nil
 }
