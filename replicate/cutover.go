@@ -176,6 +176,7 @@ type cutter struct {
 	fencing time.Time // when the fence was begun
 	woken   bool      // triggers and keys of the target may be back
 	handing bool      // the note that the target has taken over may be written
+	away    error     // why the target is out of reach, while undoing
 	reverse *Follow
 	forward *control // of a cutback: the follow that it goes back from
 }

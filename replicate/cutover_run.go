@@ -6,11 +6,24 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pghaul/pghaul/internal/pg"
 )
 
 // undoFor is how long letting writes in again is tried.
 const undoFor = 2 * time.Minute
+
+// awayFor is how long a target is waited for that cannot be told that writes are let
+// in at the source again.
+const awayFor = 45 * time.Second
+
+// askFor is how long an end may take to answer while the fence is to be lifted. One
+// that is silent is not there, and tryFor is how long one attempt may take.
+const (
+	askFor = 10 * time.Second
+	tryFor = time.Minute
+)
 
 // confirmFor is how long a subscription may stand still that is waited for.
 const confirmFor = time.Minute
@@ -178,7 +191,7 @@ func (c *cutter) catchUp(ctx context.Context) error {
 // ctx and of the connections, and returns why. If the target has taken over all
 // the same, it returns nil.
 func (c *cutter) undo(ctx context.Context, why error) error {
-	begin := c.fencing
+	begin, undoing := c.fencing, time.Now()
 	c.stopRun()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoFor)
 	defer cancel()
@@ -186,7 +199,7 @@ func (c *cutter) undo(ctx context.Context, why error) error {
 	for failures := 0; ; failures++ {
 		var done bool
 		if done, err = c.tryUndo(ctx, failures > 0); err == nil {
-			if !begin.IsZero() {
+			if !begin.IsZero() && !c.lifted {
 				c.report.Downtime = time.Since(begin)
 			}
 			if done {
@@ -195,7 +208,7 @@ func (c *cutter) undo(ctx context.Context, why error) error {
 			}
 			return why
 		}
-		if !temporary(err) {
+		if !temporary(err) || c.lifted && time.Since(undoing) > awayFor {
 			break
 		}
 		c.log.Warn("cut-over: the fence could not be lifted, trying again", "error", err)
@@ -203,8 +216,11 @@ func (c *cutter) undo(ctx context.Context, why error) error {
 			break
 		}
 	}
-	if begin.IsZero() {
+	switch {
+	case begin.IsZero():
 		return errors.Join(why, err)
+	case c.lifted:
+		return errors.Join(why, fmt.Errorf("writes are let in at the source again, but the target could not be told: resume the follow when it is there: %w", err))
 	}
 	return errors.Join(why, fmt.Errorf("the source may still refuse writes: call the cut-over, resume or abort again, or lift the fence by hand with %s, and end the sessions of its database: %w",
 		liftStatement(c.SourceDatabase, c.lifting), err))
@@ -213,17 +229,28 @@ func (c *cutter) undo(ctx context.Context, why error) error {
 // tryUndo undoes on new sessions, or on those there are. It reports whether the
 // target has taken over.
 func (c *cutter) tryUndo(ctx context.Context, again bool) (done bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
 	if again || c.source == nil || c.source.IsClosed() || c.target == nil || c.target.IsClosed() {
 		c.close()
-		c.source, c.target = nil, nil
+		c.source, c.target, c.away = nil, nil, nil
 		if err := c.reopen(ctx); err != nil {
 			return false, err
 		}
 	}
-	if c.target == nil { // out of reach: see reopen
-		return false, c.lift(ctx, c.lifting, c.raised)
+	if away := c.away; away != nil { // see reopen
+		if !c.lifted {
+			if _, err := c.liftSource(ctx, c.lifting, c.raised); err != nil {
+				return false, err
+			}
+			c.report.Downtime = time.Since(c.fencing)
+		}
+		return false, away
 	}
-	if err := c.reread(ctx, c.ID); err != nil {
+	asking, asked := context.WithTimeout(ctx, askFor)
+	err = c.reread(asking, c.ID)
+	asked()
+	if err != nil {
 		return false, err
 	}
 	if c.Stage == CutOver {
@@ -255,12 +282,21 @@ func (c *cutter) tryUndo(ctx context.Context, again bool) (done bool, err error)
 // reopen opens sessions at both ends. With the target out of reach the fence can
 // be lifted all the same, unless the target may have taken over.
 func (c *cutter) reopen(ctx context.Context) error {
-	target, targetErr := pg.Connect(ctx, c.opts.Target, pg.Write, pg.Options{Application: "pghaul control", Encoding: "UTF8"})
-	if targetErr != nil && (c.handing || c.raised.IsZero()) {
-		return fmt.Errorf("connect to the target: %w", targetErr)
+	connect := func(cfg *pgx.ConnConfig) (*pgx.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, askFor)
+		defer cancel()
+		return pg.Connect(ctx, cfg, pg.Write, pg.Options{Application: "pghaul control", Encoding: "UTF8"})
 	}
-	c.target = target
-	source, err := pg.Connect(ctx, c.opts.Source, pg.Write, pg.Options{Application: "pghaul control", Encoding: "UTF8"})
+	target, err := connect(c.opts.Target)
+	if err != nil {
+		c.away = fmt.Errorf("connect to the target: %w", err)
+		if c.handing || c.raised.IsZero() {
+			return c.away
+		}
+	} else {
+		c.target = target
+	}
+	source, err := connect(c.opts.Source)
 	if err != nil {
 		return fmt.Errorf("connect to the source: %w", err)
 	}

@@ -168,17 +168,19 @@ func (c *control) forgetFence(ctx context.Context) error {
 
 // lift is the part of unfence at the source.
 func (c *control) lift(ctx context.Context, previous *string, since time.Time) error {
+	if c.lifted {
+		return nil // the sessions that have begun since can write
+	}
 	if _, err := c.source.Exec(ctx, liftStatement(c.SourceDatabase, previous)); err != nil {
 		return fmt.Errorf("let writes in at the source again: %w", err)
 	}
 	_, err := c.endSessions(ctx, since)
 	if refused, ok := errors.AsType[*FenceError](err); ok {
 		c.log.Warn("the fence is lifted, but sessions that were begun behind it stay read-only until they end", "why", refused.Why)
-		return nil
-	}
-	if err != nil {
+	} else if err != nil {
 		return fmt.Errorf("end the sessions of the source that were begun behind the fence and are read-only: %w", err)
 	}
+	c.lifted = true
 	return nil
 }
 

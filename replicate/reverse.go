@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/pghaul/pghaul/internal/pg"
 )
@@ -86,18 +87,8 @@ func (c *control) takeBack(ctx context.Context) error {
 	if err != nil || since.IsZero() {
 		return err
 	}
-	reversed, err := c.reversed(ctx)
+	reversed, err := c.liftSource(ctx, previous, since)
 	if err != nil {
-		return err
-	}
-	if reversed {
-		err := wake(ctx, c.source, c.reverseOptions().ID, true)
-		// What is refused does not keep writes out, and comes again in stopReverse.
-		if _, refused := errors.AsType[*WakeError](err); err != nil && !refused {
-			return err
-		}
-	}
-	if err := c.lift(ctx, previous, since); err != nil {
 		return err
 	}
 	if reversed {
@@ -106,6 +97,22 @@ func (c *control) takeBack(ctx context.Context) error {
 		}
 	}
 	return c.forgetFence(ctx)
+}
+
+// liftSource is the part of takeBack at the source. It reports whether there is a
+// follow in the other direction to be ended.
+func (c *control) liftSource(ctx context.Context, previous *string, since time.Time) (reversed bool, err error) {
+	if reversed, err = c.reversed(ctx); err != nil {
+		return false, err
+	}
+	if reversed {
+		err := wake(ctx, c.source, c.reverseOptions().ID, true)
+		// What is refused does not keep writes out, and comes again in stopReverse.
+		if _, refused := errors.AsType[*WakeError](err); err != nil && !refused {
+			return false, err
+		}
+	}
+	return reversed, c.lift(ctx, previous, since)
 }
 
 // reversed says whether the source has a follow in the other direction.

@@ -20,6 +20,7 @@ type control struct {
 	// lifting the setting that it has replaced, nil for none.
 	raised  time.Time
 	lifting *string
+	lifted  bool // writes are let in again, which the target may not know yet
 }
 
 // openControl finds a follow, and opens a session at each end. Where the target

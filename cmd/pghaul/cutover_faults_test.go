@@ -69,6 +69,30 @@ func TestCutoverFaults(t *testing.T) {
 	}
 }
 
+// TestCutoverSilence has one end fall silent behind the fence, and stay so longer
+// than the command waits. It takes minutes, and runs where PGHAUL_FOLLOW_SILENCE is
+// set.
+func TestCutoverSilence(t *testing.T) {
+	if os.Getenv("PGHAUL_FOLLOW_SILENCE") == "" {
+		t.Skip("PGHAUL_FOLLOW_SILENCE is not set")
+	}
+	for _, engine := range []replicate.Engine{replicate.EngineNative, replicate.EngineApply} {
+		for end, recovery := range []string{"resume", "again"} {
+			t.Run(fmt.Sprintf("%s/end%d", engine, end), func(t *testing.T) {
+				t.Parallel()
+				majors := pgtest.Versions(t)
+				s := newSwitched(t, pgtest.Logical(t, majors[0]), pgtest.Logical(t, majors[len(majors)-1]))
+				s.rng, s.engine = rand.New(rand.NewPCG(1, 3)), engine
+				s.follow(engine)
+				w := s.write(0)
+				s.running()
+				s.disturb(0, []string{"cutover", "--reversible"}, accident{what: "gone", end: end, step: "drain again", recovery: recovery})
+				s.inCharge(1, w)
+			})
+		}
+	}
+}
+
 // play has a database handed over, and perhaps back, one of which is disturbed.
 func (s *switched) play() {
 	s.Helper()
@@ -85,7 +109,7 @@ func (s *switched) play() {
 		cutover = append(cutover, "--reversible")
 	}
 	if !back {
-		if s.disturb(0, cutover) == "aborted" {
+		if s.disturb(0, cutover, s.accident(cutover)) == "aborted" {
 			w.end()
 			return
 		}
@@ -96,35 +120,49 @@ func (s *switched) play() {
 	s.inCharge(1, w)
 	w = s.write(1)
 	s.running("--back")
-	if s.disturb(1, []string{"cutback"}) == "aborted" {
+	if s.disturb(1, []string{"cutback"}, s.accident([]string{"cutback"})) == "aborted" {
 		w.end()
 		return
 	}
 	s.inCharge(0, w)
 }
 
+// An accident is what happens to a command that hands over.
+type accident struct {
+	what     string
+	end      int // whose server or connections
+	step     string
+	delay    time.Duration // after the step
+	recovery string        // what is called next, if writes may still be kept out
+}
+
+func (s *switched) accident(args []string) accident {
+	list := steps(args, s.engine)
+	return accident{
+		step:     list[s.rng.IntN(len(list))],
+		what:     []string{"kill -9", "kill -9", "kill -9", "crash", "cut", "silence"}[s.rng.IntN(6)],
+		end:      s.rng.IntN(2),
+		delay:    time.Duration([]int{0, 0, s.rng.IntN(5_000), s.rng.IntN(300_000)}[s.rng.IntN(4)]) * time.Microsecond,
+		recovery: []string{"again", "resume", "abort"}[s.rng.IntN(3)],
+	}
+}
+
 // disturb runs a command that hands over from an end, which something happens to,
 // and sees to it that it is done in the end. It returns what it came to.
-func (s *switched) disturb(from int, args []string) string {
+func (s *switched) disturb(from int, args []string, a accident) string {
 	s.Helper()
-	list := steps(args, s.engine)
-	step := list[s.rng.IntN(len(list))]
-	what := []string{"kill -9", "kill -9", "kill -9", "crash", "cut", "silence"}[s.rng.IntN(6)]
-	end := s.rng.IntN(2)
-	delay := time.Duration([]int{0, 0, s.rng.IntN(5_000), s.rng.IntN(300_000)}[s.rng.IntN(4)]) * time.Microsecond
-	recovery := []string{"again", "resume", "abort"}[s.rng.IntN(3)]
-	s.Logf("%s of end %d, %v after %q; then %s", what, end, delay, step, recovery)
-
-	server, _ := s.end(end)
+	s.Logf("%+v", a)
+	server, _ := s.end(a.end)
+	proxy := s.proxies[a.end]
 	struck := false
 	var p *switching
 	p = s.begin(func(line string) {
-		if struck || step != "" && !strings.Contains(line, "cut-over: "+step+" ") {
+		if struck || a.step != "" && !strings.Contains(line, "cut-over: "+a.step+" ") {
 			return
 		}
 		struck = true
-		time.Sleep(delay)
-		switch what {
+		time.Sleep(a.delay)
+		switch a.what {
 		case "kill -9":
 			_ = p.Process.Kill()
 		case "crash":
@@ -136,12 +174,23 @@ func (s *switched) disturb(from int, args []string) string {
 				s.Error(err)
 			}
 		case "cut":
-			s.proxies[end].Reset()
+			proxy.Reset()
 		case "silence":
-			s.proxies[end].Strike(faults.Fault{Action: faults.Silence, For: 4 * time.Second})
+			proxy.Strike(faults.Fault{Action: faults.Silence, For: 4 * time.Second})
+		case "gone":
+			proxy.Arm(faults.Fault{Action: faults.Silence, For: time.Hour})
+			proxy.Strike(faults.Fault{Action: faults.Silence, For: time.Hour})
 		}
 	}, append(slices.Clone(args), "-vv", "--max-downtime", "3s")...)
 	status := p.ends()
+	if a.what == "gone" {
+		if open := s.open(from); open != (a.end != from) {
+			s.Errorf("writes are let in: %t", open)
+		}
+		proxy.Reset() // it is back
+		s.recover(from, a.recovery, args)
+		return "recovered"
+	}
 	s.Logf("exit status %d, struck %t:\n%s", status, struck, &p.out)
 	if strings.Contains(p.out.String(), "goroutine ") {
 		s.Fatal("it crashed")
@@ -162,12 +211,17 @@ func (s *switched) disturb(from int, args []string) string {
 		if !s.open(from) {
 			s.Error("writes are kept out after a failure that was told")
 		}
-		recovery = "again"
-		if !slices.Contains([]string{"check", ""}, step) || what != "kill -9" {
-			s.goesOn(from)
-		}
+		s.goesOn(from)
+		a.recovery = "again"
 	}
-	switch recovery {
+	return s.recover(from, a.recovery, args)
+}
+
+// recover does what the documentation says after a process was killed, and, unless
+// that is the end, hands over.
+func (s *switched) recover(from int, by string, args []string) string {
+	s.Helper()
+	switch by {
 	case "resume":
 		s.must(s.swapped(from, "follow", "resume")...)
 		if !s.open(from) {
