@@ -133,10 +133,15 @@ func (e *end) identity() string {
 	return fmt.Sprintf("%s:%d/%s (%s)", e.cfg.Host, e.cfg.Port, e.database, e.oid)
 }
 
-// marksQuery reads what changes when a table is written to. Servers do not count
-// what they replay as standbys; then there is no mark, as if it had been written to.
+// marksQuery reads what changes when a table is written to, or gets other columns.
+// Counters begin at 0 again after a crash of the server and on a standby that is
+// promoted, which the time when all of them were last reset tells. Servers do not
+// count what they replay as standbys; then there is no mark, as if the table had
+// been written to.
 const marksQuery = `SELECT c.oid::text, d.oid::text, pg_catalog.concat_ws(' ', pg_catalog.pg_relation_filenode(c.oid), pg_catalog.pg_stat_get_tuples_inserted(c.oid),
-  pg_catalog.pg_stat_get_tuples_updated(c.oid), pg_catalog.pg_stat_get_tuples_deleted(c.oid), pg_catalog.pg_stat_get_db_stat_reset_time(d.oid))
+  pg_catalog.pg_stat_get_tuples_updated(c.oid), pg_catalog.pg_stat_get_tuples_deleted(c.oid),
+  coalesce(pg_catalog.pg_stat_get_db_stat_reset_time(d.oid)::text, '-'), coalesce(pg_catalog.pg_stat_get_bgwriter_stat_reset_time()::text, '-'),
+  (SELECT pg_catalog.sum(a.xmin::text::int8) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0))
 FROM pg_catalog.pg_class c, pg_catalog.pg_database d
 WHERE c.relkind IN ('r', 'm') AND d.datname = current_database() AND pg_catalog.current_setting('track_counts') = 'on' AND NOT pg_catalog.pg_is_in_recovery()`
 

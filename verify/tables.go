@@ -119,8 +119,13 @@ func (u *unit) sum(end int) *copyproto.Digest {
 	return sum
 }
 
-// equal reports whether both ends have the same rows.
+// equal reports whether both ends have the same rows, and all of them were read.
 func (u *unit) equal() bool {
+	for _, p := range u.pairs {
+		if p.refused != [2]error{} {
+			return false
+		}
+	}
 	source, target := u.sum(0), u.sum(1)
 	return source != nil && target != nil && *source == *target
 }
