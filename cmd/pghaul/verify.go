@@ -83,6 +83,8 @@ wrong server; .pgpass (PGPASSFILE) and service files (PGSERVICEFILE) are read.
 	f = out.flags
 	addJobs(f, &o.Jobs, "read")
 	f.StringVar(&o.engine, "engine", "auto", "digest rows by `ENGINE`: stream reads them, push lets the servers\ncompute; auto takes push for servers that are far")
+	f.Int64Var(&o.PartSize, "part-size", 0, "read tables in parts of at least `BYTES`, 64 MiB by default")
+	hide(f, "part-size") // for tests, which have no tables of gigabytes
 	f.StringVar(&o.state, "state", "", "note in `FILE` which tables are equal")
 	f.BoolVar(&o.resume, "resume", false, "do not read tables again that are equal by the file of --state\nand that nobody has written to since")
 	f.StringVar(&o.format, "format", "text", "`FORMAT` of the result: text, json or junit")

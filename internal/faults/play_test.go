@@ -41,6 +41,8 @@ func (l *lab) play(t *testing.T, s *scenario) string {
 	switch {
 	case s.other:
 		db = l.other
+	case s.state: // one of its own, to be written to
+		db = l.servers[1].DatabaseFrom(t, l.equal)
 	case s.verb == "restore" || s.verb == "migrate":
 		db = l.servers[1].Database(t)
 	}
@@ -63,7 +65,7 @@ func (l *lab) play(t *testing.T, s *scenario) string {
 	case "restore":
 		outcome = l.afterRestore(t, s, db, status)
 	case "verify":
-		outcome = l.afterVerify(t, s, db, status, p.output())
+		outcome = l.afterVerify(t, s, dir, db, status, p.output())
 	case "migrate":
 		outcome = l.afterMigrate(t, s, db, status)
 	}
@@ -239,7 +241,7 @@ func (l *lab) afterRestore(t *testing.T, s *scenario, db string, status int) str
 		switch got := contents(t, l.servers[1], db); got {
 		case l.want: // the connection was lost after the commit, say
 		case "":
-			l.must(t, "restore", "-d", l.url(1, db, false), l.archive)
+			l.must(t, "restore", "-d", l.url(1, db, false), l.archived(s))
 		default:
 			t.Errorf("a restore in one transaction left something:\n%s", got)
 		}
@@ -247,7 +249,7 @@ func (l *lab) afterRestore(t *testing.T, s *scenario, db string, status int) str
 		return "failed as a whole, and complete the second time"
 	}
 	again := func(flags ...string) {
-		l.must(t, append(append([]string{"restore", "-j", "4"}, flags...), "-d", l.url(1, db, false), l.archive)...)
+		l.must(t, append(append([]string{"restore", "-j", "4"}, flags...), "-d", l.url(1, db, false), l.archived(s))...)
 		l.same(t, db)
 	}
 	switch {
@@ -275,9 +277,11 @@ func (l *lab) journal(t *testing.T, db string) bool {
 	return l.servers[1].Text(t, db, "SELECT count(*) FROM pg_namespace WHERE nspname = 'pghaul'") != "0"
 }
 
-// afterVerify compares again. Databases that differ must not have passed for
-// equal, nor may a lost connection have passed for a difference of rows.
-func (l *lab) afterVerify(t *testing.T, s *scenario, db string, status int, out string) string {
+// afterVerify compares again, with what was noted of the first time if the
+// scenario says so. Databases that differ must not have passed for equal, nor may
+// a lost connection have passed for a difference of rows, nor what was written
+// since for equal.
+func (l *lab) afterVerify(t *testing.T, s *scenario, state, db string, status int, out string) string {
 	t.Helper()
 	want := 0
 	if s.other {
@@ -286,9 +290,19 @@ func (l *lab) afterVerify(t *testing.T, s *scenario, db string, status int, out 
 			t.Errorf("databases that differ passed for equal:\n%s", out)
 		}
 	}
-	p := l.start(t, l.arguments(&scenario{verb: "verify", jobs: s.jobs, flags: s.flags}, "", db, false)...)
-	if again := p.wait(t); again != want {
-		t.Errorf("compared again: exit status %d, want %d\n%s", again, want, p.output())
+	again := *s
+	again.flags, again.tls = slices.Clone(s.flags), false
+	if s.state {
+		again.flags = append(again.flags, "--resume")
+	}
+	if s.state && !s.other && s.second == 0 {
+		want = 3
+		l.write(t, db)
+	}
+	// What a state was noted of has the address of the proxy.
+	p := l.start(t, l.arguments(&again, state, db, s.state)...)
+	if got := p.wait(t); got != want {
+		t.Errorf("compared again: exit status %d, want %d\n%s", got, want, p.output())
 	}
 	switch status {
 	case 0:
@@ -297,6 +311,17 @@ func (l *lab) afterVerify(t *testing.T, s *scenario, db string, status int, out 
 		return "different, or not all could be read"
 	}
 	return "failed, and right the second time"
+}
+
+// write changes a row of a copy at the target, and waits until the server has
+// counted that.
+func (l *lab) write(t *testing.T, db string) {
+	t.Helper()
+	s := l.servers[1]
+	s.Exec(t, db, "UPDATE app.small_7 SET v = 'another' WHERE id = 3")
+	for s.Text(t, db, "SELECT pg_stat_get_tuples_updated('app.small_7'::regclass)") != "1" {
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // afterMigrate goes on with the migration, or takes it back and begins again.

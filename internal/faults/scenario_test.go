@@ -5,6 +5,7 @@ package faults_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,15 +19,49 @@ type scenario struct {
 	jobs   int
 	tls    bool
 	flags  []string
+	binary bool // restore and verify have an archive whose rows are binary
+	record bool // verify compares with an archive, not with its source
+	state  bool // verify notes what is equal, and goes on with that
 	other  bool // verify compares with a copy that is not equal
 	second int  // which way to go on after a failure
 	events []event
 }
 
+// kind names what scenarios have in common that have about the same traffic.
+func (s *scenario) kind() string {
+	switch {
+	case s.verb != "verify":
+		return s.verb
+	case s.record:
+		return "verify an archive"
+	case slices.Contains(s.flags, "push"):
+		return "verify, push"
+	}
+	return "verify, stream"
+}
+
+// kinds are those that runs of a command can be of.
+func kinds(verb string) []*scenario {
+	if verb != "verify" {
+		return []*scenario{{verb: verb, jobs: 2}}
+	}
+	return []*scenario{
+		{verb: verb, jobs: 2, flags: []string{"--engine", "stream"}}, {verb: verb, jobs: 2, flags: []string{"--engine", "push"}},
+		{verb: verb, jobs: 2, record: true},
+	}
+}
+
 func (s *scenario) String() string {
 	lines := []string{fmt.Sprintf("%s -j %d %s tls=%t", s.verb, s.jobs, strings.Join(s.flags, " "), s.tls)}
-	if s.other {
-		lines[0] += ", the copy is not equal"
+	for _, is := range []struct {
+		it   bool
+		what string
+	}{
+		{s.binary, "the archive is binary"}, {s.record, "of an archive"}, {s.state, "with a state"}, {s.other, "the copy is not equal"},
+	} {
+		if is.it {
+			lines[0] += ", " + is.what
+		}
 	}
 	for _, e := range s.events {
 		lines = append(lines, e.String())
@@ -44,7 +79,9 @@ func (s *scenario) vary(rng *rand.Rand) {
 	switch s.verb {
 	case "dump":
 		pick("", "", "-Z none", "-Z gzip:1", "-Z lz4")
+		pick("", "--copy-format binary")
 	case "restore":
+		s.binary = rng.IntN(3) == 0
 		if rng.IntN(3) == 0 {
 			pick("--single-transaction", "--transaction-size 20")
 			s.jobs = 1
@@ -53,7 +90,15 @@ func (s *scenario) vary(rng *rand.Rand) {
 		}
 	case "verify":
 		s.other = rng.IntN(3) == 0
+		pick("", "--part-size 500000")
+		if s.record = rng.IntN(4) == 0; s.record {
+			s.binary = rng.IntN(2) == 0
+			break
+		}
+		pick("--engine stream", "--engine push", "--engine push")
+		s.state = rng.IntN(2) == 0
 	case "migrate":
+		pick("", "--copy-format text", "--copy-format binary")
 		pick("", "", "--no-verify", "--no-rollback", "--keep-going")
 	}
 }
@@ -72,8 +117,8 @@ const (
 	silentEnd    = "silence for ever, and SIGINT"
 )
 
-// kinds are the events that are drawn from, as often as they stand here.
-var kinds = []string{
+// happenings are the events that are drawn from, as often as they stand here.
+var happenings = []string{
 	proxyFault, proxyFault, proxyFault, proxyFault, proxyFault, proxyFault,
 	endBackend, endBackend, cancelWork, crash, crash, restart, killCommand, killCommand, interrupt, terminate, interruptTwo, silentEnd,
 }
@@ -102,7 +147,7 @@ func (e event) String() string {
 }
 
 func newEvent(rng *rand.Rand, end int, u usual) event {
-	e := event{end: end, what: kinds[rng.IntN(len(kinds))], pick: rng.Uint64(), away: time.Duration(rng.IntN(2000)) * time.Millisecond}
+	e := event{end: end, what: happenings[rng.IntN(len(happenings))], pick: rng.Uint64(), away: time.Duration(rng.IntN(2000)) * time.Millisecond}
 	f := &e.fault
 	f.Action, f.Times = faults.Call, 1
 	if e.what == silentEnd {

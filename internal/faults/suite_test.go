@@ -76,7 +76,7 @@ type lab struct {
 	proxies [2]*faults.Proxy
 	source  string // database
 	want    string // its contents
-	archive string // of it
+	archive [2]string // of it, with rows as text and binary
 	equal   string // a copy of it at the target
 	other   string // a copy that lacks a row
 	usual   map[string]usual
@@ -113,40 +113,43 @@ func newLab(t *testing.T) *lab {
 	l.source = l.servers[0].Database(t)
 	l.servers[0].Load(t, l.source, "testdata/source.sql")
 	l.want = contents(t, l.servers[0], l.source)
-	l.archive = filepath.Join(dir, "archive")
-	l.must(t, "dump", "-j", "2", "--part-size", "1000000", "-d", l.url(0, l.source, false), "-f", l.archive)
+	for i, format := range []string{"text", "binary"} {
+		l.archive[i] = filepath.Join(dir, format)
+		l.must(t, "dump", "-j", "2", "--part-size", "1000000", "--copy-format", format, "-d", l.url(0, l.source, false), "-f", l.archive[i])
+	}
 	l.equal = l.servers[1].Database(t)
-	l.must(t, "restore", "-d", l.url(1, l.equal, false), l.archive)
+	l.must(t, "restore", "-d", l.url(1, l.equal, false), l.archive[0])
 	if got := contents(t, l.servers[1], l.equal); got != l.want {
 		t.Fatalf("the copy is not the source without any fault:\n%s", diff(l.want, got))
 	}
 	l.other = l.servers[1].DatabaseFrom(t, l.equal)
 	l.servers[1].Exec(t, l.other, "DELETE FROM app.big WHERE id = 12345")
 	for _, verb := range l.verbs {
-		l.measure(t, verb)
+		for _, s := range kinds(verb) {
+			l.measure(t, s)
+		}
 	}
 	return l
 }
 
 // measure runs a command undisturbed, through the proxies.
-func (l *lab) measure(t *testing.T, verb string) {
+func (l *lab) measure(t *testing.T, s *scenario) {
 	t.Helper()
 	db := l.servers[1].Database(t)
-	s := &scenario{verb: verb, jobs: 2}
-	if verb == "verify" {
+	if s.verb == "verify" {
 		db = l.equal
 	}
 	began := time.Now()
 	p := l.start(t, l.arguments(s, filepath.Join(t.TempDir(), "out"), db, true)...)
 	if status := p.wait(t); status != 0 {
-		t.Fatalf("%s without any fault: exit status %d\n%s", verb, status, p.output())
+		t.Fatalf("%s without any fault: exit status %d\n%s", s, status, p.output())
 	}
 	u := usual{took: time.Since(began)}
 	for i, proxy := range l.proxies {
 		u.traffic[i] = proxy.Traffic()
 		proxy.Reset()
 	}
-	l.usual[verb] = u
+	l.usual[s.kind()] = u
 }
 
 // url is how to reach a database, through its proxy or not.
@@ -171,11 +174,28 @@ func (l *lab) arguments(s *scenario, dir, db string, throughProxy bool) []string
 	case "dump":
 		args = append(args, "--part-size", "1000000", "-d", source, "-f", dir)
 	case "restore":
-		args = append(args, "-d", target, l.archive)
-	case "verify", "migrate":
+		args = append(args, "-d", target, l.archived(s))
+	case "verify":
+		if s.record {
+			args = append(args, "--archive", l.archived(s), "--target", target)
+			break
+		}
+		args = append(args, "--source", source, "--target", target)
+		if s.state {
+			args = append(args, "--state", dir)
+		}
+	case "migrate":
 		args = append(args, "--source", source, "--target", target)
 	}
 	return append(args, s.flags...)
+}
+
+// archived is the archive that a run reads.
+func (l *lab) archived(s *scenario) string {
+	if s.binary {
+		return l.archive[1]
+	}
+	return l.archive[0]
 }
 
 // must runs the command undisturbed and fails the test unless it succeeds.
@@ -195,9 +215,15 @@ func (l *lab) scenario(seed uint64) *scenario {
 		seed: seed, verb: l.verbs[seed%uint64(len(l.verbs))], jobs: 1 + rng.IntN(4), tls: rng.IntN(3) == 0, second: rng.IntN(3),
 	}
 	s.vary(rng)
-	ends := map[string][]int{"dump": {0}, "restore": {1}, "verify": {0, 1}, "migrate": {0, 1}}[s.verb]
+	ends := []int{0, 1}
+	switch {
+	case s.verb == "dump":
+		ends = []int{0}
+	case s.verb == "restore" || s.record:
+		ends = []int{1}
+	}
 	for range 1 + rng.IntN(2) {
-		s.events = append(s.events, newEvent(rng, ends[rng.IntN(len(ends))], l.usual[s.verb]))
+		s.events = append(s.events, newEvent(rng, ends[rng.IntN(len(ends))], l.usual[s.kind()]))
 	}
 	return s
 }
