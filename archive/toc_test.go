@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strconv"
 	"testing"
@@ -275,6 +276,9 @@ func FuzzReadTOC(f *testing.F) {
 		_, again, err := parseTOC("toc.dat", text)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if reflect.DeepEqual(toc, again) { // much faster than what tells the difference
+			return
 		}
 		if diff := cmp.Diff(toc, again); diff != "" {
 			t.Fatal(diff)

@@ -2,6 +2,7 @@ package pgddl_test
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -69,6 +70,9 @@ func FuzzACL(f *testing.F) {
 		again, err := pgddl.ParseACL(text)
 		if err != nil {
 			t.Fatalf("%q is written as %q: %v", def, text, err)
+		}
+		if reflect.DeepEqual(items, again) { // much faster than what tells the difference
+			return
 		}
 		if d := cmp.Diff(items, again); d != "" {
 			t.Errorf("%q is written as %q (-first +second):\n%s", def, text, d)
@@ -195,6 +199,9 @@ func again[T any, P interface {
 	y, err := parse(text)
 	if err != nil {
 		t.Fatalf("%q is written as %q: %v", sql, text, err)
+	}
+	if reflect.DeepEqual(x, (*T)(y)) {
+		return
 	}
 	if d := cmp.Diff(x, (*T)(y)); d != "" {
 		t.Errorf("%q is written as %q (-first +second):\n%s", sql, text, d)
