@@ -181,6 +181,9 @@ func (r *applyTable) where(s *statement, find tuple) error {
 			return fmt.Errorf("the source has not sent the key column %q of a row of %s", c.name, r.table)
 		}
 		s.sql.WriteString(quote.Ident(c.name) + " = " + s.param(find[i]))
+		if column := r.target.columns[c.name]; column.composite {
+			s.sql.WriteString("::" + column.typ)
+		}
 	}
 	if n == 0 {
 		return fmt.Errorf("%s has no replica identity", r.table)

@@ -22,6 +22,8 @@ type targetColumn struct {
 	always bool
 	// generated is computed by the target.
 	generated bool
+	// composite is a row type, of which a parameter has to be told.
+	composite bool
 	equal     equality
 }
 
@@ -41,6 +43,7 @@ const (
 )
 
 const targetQuery = `SELECT t.i, c.oid, c.relkind::text, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attidentity::text = 'a', a.attgenerated::text <> '',
+  y.typtype = 'c' OR y.typtype = 'd' AND EXISTS (SELECT FROM pg_catalog.pg_type b WHERE b.oid = y.typbasetype AND b.typtype IN ('c', 'd')),
   CASE WHEN a.atttypid IN ('pg_catalog.float4'::regtype, 'pg_catalog.float8'::regtype, 'pg_catalog._float4'::regtype, 'pg_catalog._float8'::regtype,
       'pg_catalog.bpchar'::regtype) THEN 2
     WHEN NOT coalesce(o.collisdeterministic, true) THEN 0
@@ -78,8 +81,8 @@ func readTarget(ctx context.Context, conn *pgx.Conn, tables []Table) (map[uint32
 	var oid uint32
 	var kind string
 	var name, typ *string
-	var always, generated *bool
-	_, err = pgx.ForEachRow(rows, []any{&number, &oid, &kind, &name, &typ, &always, &generated, &equal}, func() error {
+	var always, generated, composite *bool
+	_, err = pgx.ForEachRow(rows, []any{&number, &oid, &kind, &name, &typ, &always, &generated, &composite, &equal}, func() error {
 		t := out[tables[number-1].OID]
 		if t == nil {
 			t = &targetTable{partitioned: kind == "p", columns: map[string]targetColumn{}}
@@ -87,7 +90,7 @@ func readTarget(ctx context.Context, conn *pgx.Conn, tables []Table) (map[uint32
 			oids = append(oids, fmt.Sprint(oid))
 		}
 		if name != nil {
-			t.columns[*name] = targetColumn{typ: *typ, always: *always, generated: *generated, equal: equality(equal)}
+			t.columns[*name] = targetColumn{typ: *typ, always: *always, generated: *generated, composite: *composite, equal: equality(equal)}
 		}
 		return nil
 	})

@@ -23,7 +23,8 @@ const everyType = `CREATE TYPE mood AS ENUM ('sad', 'it''s ok', 'happy'); CREATE
 CREATE TABLE types (id int PRIMARY KEY, a bool, b "char", c name, d int8, e float4, f float8, g numeric, h money, i text, j varchar(20), k char(10), l bytea,
   m date, n time, o timetz, p timestamp, q timestamptz, r interval, s json, t jsonb, u xml, v uuid, w inet, x cidr, y macaddr, z bit(5), aa varbit,
   bb int[], cc text[][], dd int4range, ee tsvector, ff point, gg mood, hh pair, ii posint, jj pair[], kk oid, ll regclass, mm float8[], nn mood[]);
-CREATE TABLE full_types (LIKE types); ALTER TABLE full_types ALTER id DROP NOT NULL, REPLICA IDENTITY FULL`
+CREATE TABLE full_types (LIKE types); ALTER TABLE full_types ALTER id DROP NOT NULL, REPLICA IDENTITY FULL;
+CREATE TABLE row_key (k pair, l pair[], m int4range, v int, PRIMARY KEY (k, l, m))`
 
 const everyValue = `INSERT INTO types VALUES (1, true, 'x', 'n', -9223372036854775808, 0.1, 1e-300, 12345678901234567890.1230, 12.34, E'back\\slash\ttab\nnew ''quote" ünï', 'v', 'c', '\xdeadbeef00',
   '-infinity', '23:59:59.999999', '12:00+13', '4713-01-01 BC', '2024-02-29 12:34:56.789012+05:30', '1 year -2 mons 3 days -04:05:06.7', '{"a": 1.0,  "a" : 2}', '{"z": 1.00, "a": null}', '<a>&amp;</a>',
@@ -44,19 +45,21 @@ func TestApplyTypes(t *testing.T) {
 				e.source.Exec(t, e.sourceDB, `ALTER DATABASE "`+e.sourceDB+`" SET `+set)
 			}
 			e.target.Exec(t, e.targetDB, `ALTER DATABASE "`+e.targetDB+`" SET DateStyle = 'German'; ALTER DATABASE "`+e.targetDB+`" SET TimeZone = 'America/New_York'`)
-			o := e.options(t, "types", "full_types")
+			o := e.options(t, "types", "full_types", "row_key")
 			e.start(t, o)
 			r := e.run(t, o)
 			e.source.Exec(t, e.sourceDB, "SET DateStyle = ISO; SET IntervalStyle = postgres; SET xmloption = content; "+everyValue+"; INSERT INTO full_types SELECT * FROM types; INSERT INTO full_types SELECT * FROM types")
 			e.source.Exec(t, e.sourceDB, "UPDATE types SET a = NOT a, i = i || 'x' WHERE id <> 2; UPDATE types SET id = id + 10; DELETE FROM types WHERE id = 12")
 			e.source.Exec(t, e.sourceDB, `UPDATE full_types SET a = NOT a WHERE ctid IN (SELECT min(ctid) FROM full_types GROUP BY id); DELETE FROM full_types WHERE ctid IN (SELECT max(ctid) FROM full_types GROUP BY id);
 UPDATE full_types SET id = NULL WHERE id = 1; UPDATE full_types SET id = 8 WHERE id IS NULL`)
+			e.source.Exec(t, e.sourceDB, `INSERT INTO row_key SELECT ROW(i, 'x,y'), ARRAY[ROW(i, NULL)::pair], int4range(i, NULL), 0 FROM generate_series(1, 4) i; UPDATE row_key SET v = 1;
+UPDATE row_key SET k = ROW(NULL, '"') WHERE k = ROW(2, 'x,y')::pair; DELETE FROM row_key WHERE k = ROW(3, 'x,y')::pair`)
 			e.drain(t, r, o.ID)
 			if p[0] < 12 {
 				// It writes floating-point numbers with more digits than later versions.
 				e.both(t, "ALTER TABLE types DROP e, DROP f, DROP mm; ALTER TABLE full_types DROP e, DROP f, DROP mm")
 			}
-			e.equal(t, "types", "full_types")
+			e.equal(t, "types", "full_types", "row_key")
 			if n := len(rows(t, e.target, e.targetDB, "types")); n != 2 {
 				t.Errorf("%d rows", n)
 			}
