@@ -67,22 +67,25 @@ func family(e *archive.Entry) string {
 	return e.Tag
 }
 
-// text is the definition of entries of an end for comparing: the tokens of
-// their SQL.
-func (n *normalizer) text(list []*archive.Entry, end int) string {
-	texts := make([]string, len(list))
+// equal reports whether entries of both ends define the same.
+func (n *normalizer) equal(source, target []*archive.Entry) bool {
+	return slices.EqualFunc(n.wordings(source, 0), n.wordings(target, 1), n.alike)
+}
+
+// wordings are the definitions of entries of an end in words, in an order that
+// is the same at the other end.
+func (n *normalizer) wordings(list []*archive.Entry, end int) [][]word {
+	out := make([][]word, len(list))
 	for i, e := range list {
-		sql := n.sql(e, end)
-		if tokens, err := pgddl.Tokens(sql); err == nil {
-			sql = n.words(sql, tokens)
-		}
+		out[i] = n.words(n.sql(e, end))
 		if e.AccessMethod != nil {
-			sql += "\naccess method " + *e.AccessMethod
+			out[i] = append(out[i], word{text: "access method " + *e.AccessMethod})
 		}
-		texts[i] = sql
 	}
-	slices.Sort(texts)
-	return strings.Join(texts, "\n")
+	if len(out) > 1 {
+		slices.SortFunc(out, func(a, b []word) int { return strings.Compare(n.unqualified(a), n.unqualified(b)) })
+	}
+	return out
 }
 
 // sql is the definition without clauses that one of the ends does not know.
@@ -110,34 +113,84 @@ func (n *normalizer) sql(e *archive.Entry, end int) string {
 	return sql
 }
 
-// words joins tokens, without the names of tables before those of columns where
-// one of the ends leaves out what is not needed (since 16), and without IN
-// before a procedure's parameters where one of them does (until 13).
-func (n *normalizer) words(sql string, tokens []pgddl.Token) string {
-	short, in := n.crosses(16), n.crosses(14)
-	procedure := in && len(tokens) > 2 && slices.ContainsFunc(tokens[:3], func(t pgddl.Token) bool { return t.Value == "procedure" })
-	isDot := func(i int) bool {
-		return i >= 0 && i < len(tokens) && tokens[i].Kind == pgddl.Punct && tokens[i].Value == "."
+// A word is a token of SQL as it is spelled.
+type word struct {
+	text string
+	name bool // may name something
+}
+
+// words are the words of SQL, without IN before a procedure's parameters where
+// one of the ends writes it (until 13).
+func (n *normalizer) words(sql string) []word {
+	tokens, err := pgddl.Tokens(sql)
+	if err != nil {
+		return []word{{text: sql}}
 	}
-	isName := func(i int) bool {
-		return i < len(tokens) && (tokens[i].Kind == pgddl.Word || tokens[i].Kind == pgddl.Quoted || tokens[i].Value == "*")
-	}
-	var b strings.Builder
-	for i := 0; i < len(tokens); i++ {
-		t := tokens[i]
-		if short && isName(i) && isDot(i+1) && isName(i+2) && !isDot(i-1) && !n.schemas[t.Value] && t.Value != "pg_catalog" {
-			if called := i+3 < len(tokens) && tokens[i+3].Value == "("; !called {
-				i++ // and the dot
-				continue
-			}
-		}
+	procedure := n.crosses(14) && len(tokens) > 2 && slices.ContainsFunc(tokens[:3], func(t pgddl.Token) bool { return t.Value == "procedure" })
+	out := make([]word, 0, len(tokens))
+	for _, t := range tokens {
 		if procedure && t.Kind == pgddl.Word && t.Value == "in" {
 			continue
 		}
-		b.WriteString(sql[t.Start:t.End])
+		out = append(out, word{sql[t.Start:t.End], t.Kind == pgddl.Word || t.Kind == pgddl.Quoted || t.Value == "*"})
+	}
+	return out
+}
+
+// qualified reports whether a word may be the name of a table that stands before
+// one of a column.
+func (n *normalizer) qualified(words []word, i int) bool {
+	name := func(i int) bool { return i < len(words) && words[i].name }
+	dot := func(i int) bool { return i >= 0 && i < len(words) && words[i].text == "." }
+	if !name(i) || !dot(i+1) || !name(i+2) || dot(i-1) {
+		return false
+	}
+	schema := strings.ReplaceAll(strings.Trim(words[i].text, `"`), `""`, `"`)
+	called := i+3 < len(words) && words[i+3].text == "("
+	return !called && !n.schemas[schema] && schema != "pg_catalog"
+}
+
+// unqualified joins words, without the names of tables before those of columns.
+func (n *normalizer) unqualified(words []word) string {
+	var b strings.Builder
+	for i := 0; i < len(words); i++ {
+		if n.qualified(words, i) {
+			i += 2
+		}
+		b.WriteString(words[i].text)
 		b.WriteByte(' ')
 	}
 	return b.String()
+}
+
+// alike reports whether the words of both ends are the same. Servers before 16
+// write the name of a table before that of a column where later ones leave it
+// out because there is but one table. Where the later one writes it, too, it has
+// to be the same.
+func (n *normalizer) alike(source, target []word) bool {
+	if !n.crosses(16) {
+		return slices.Equal(source, target)
+	}
+	older, newer := source, target
+	if n.versions[0].AtLeast(16) {
+		older, newer = target, source
+	}
+	i := 0
+	for j, w := range newer {
+		if written := j+1 < len(newer) && newer[j+1].text == "."; !written && n.qualified(older, i) {
+			i += 2
+		}
+		if i >= len(older) || older[i] != w {
+			return false
+		}
+		i++
+	}
+	return i == len(older)
+}
+
+// same reports whether two expressions of the ends are the same.
+func (n *normalizer) same(source, target string) bool {
+	return source == target || n.alike(n.words(source), n.words(target))
 }
 
 // name is the name of an entry by which it is looked for at the other end.

@@ -110,15 +110,14 @@ func compareDefinitions(source, unmapped, target []archive.Entry, sv, tv pg.Vers
 		d := Difference{Level: LevelSchema, Kind: k.kind, Schema: k.schema, Name: k.name, Source: definition(ends[0][k]), Target: definition(ends[1][k])}
 		d.Status = status(len(ends[0][k]) > 0, len(ends[1][k]) > 0)
 		if d.Status == Different {
-			text := normal.text(ends[1][k], 1)
-			if text == normal.text(ends[0][k], 0) {
+			if normal.equal(ends[0][k], ends[1][k]) {
 				continue
 			}
 			original := make([]*archive.Entry, len(ends[0][k]))
 			for i, e := range ends[0][k] {
 				original[i] = before[e.ID]
 			}
-			if text == normal.text(original, 0) {
+			if normal.equal(original, ends[1][k]) {
 				continue
 			}
 		}

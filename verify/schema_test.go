@@ -100,7 +100,8 @@ func TestSchemaDifferent(t *testing.T) {
 		CREATE FUNCTION f(x int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE PROCEDURE p(x int) LANGUAGE sql AS '';
 		CREATE FUNCTION trig() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER t1 BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION trig();
 		CREATE SEQUENCE q; CREATE TYPE e AS ENUM ('a', 'b'); COMMENT ON TABLE a IS 'one'; ALTER TABLE a ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON a USING (id > 0);
-		CREATE TYPE span AS RANGE (subtype = int)`
+		CREATE TYPE span AS RANGE (subtype = int); CREATE VIEW both_v AS SELECT x.id FROM a x JOIN s2.a y ON x.id = y.id WHERE x.v = 'k';
+		CREATE POLICY other ON a USING (EXISTS (SELECT FROM s2.a o WHERE o.id = a.id))`
 	s, d := oldest(t), newest(t)
 	from, base := s.Database(t), d.Database(t)
 	s.Exec(t, from, sql)
@@ -128,6 +129,11 @@ func TestSchemaDifferent(t *testing.T) {
 				"INDEX public.by_v missing in target", "POLICY public.a own different", "SEQUENCE public.q different", "TABLE public.a different",
 				"TRIGGER public.a t1 different", "TYPE public.e different", "VIEW public.w different",
 			},
+		},
+		{ // the same words but for the table that a column is of
+			`CREATE OR REPLACE VIEW both_v AS SELECT x.id FROM a x JOIN s2.a y ON x.id = y.id WHERE y.v = 'k';
+			ALTER POLICY other ON a USING (EXISTS (SELECT FROM s2.a o WHERE o.id = o.id))`,
+			[]string{"POLICY public.a other different", "VIEW public.both_v different"},
 		},
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {

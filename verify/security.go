@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pghaul/pghaul/internal/pg"
-	"github.com/pghaul/pghaul/internal/pgddl"
 )
 
 // security compares who may do what, as the catalogs of both ends have it: not
@@ -126,6 +125,11 @@ func (s *securityCheck) objects() {
 		s.compared++
 		var dropped []string
 		a, b := s.facts(source, 0, &dropped), s.facts(target, 1, nil)
+		for _, label := range []string{"using", "with check"} { // of policies
+			if x, y := a[label], b[label]; x != "" && y != "" && s.normal.same(x, y) {
+				a[label] = y
+			}
+		}
 		expected := ""
 		if k == (entryKey{"SCHEMA", "", "public"}) && s.normal.crosses(15) {
 			expected = "since PostgreSQL 15 schema public belongs to the database's owner, and not everybody may create in it"
@@ -195,11 +199,6 @@ func (s *securityCheck) facts(o *guarded, end int, dropped *[]string) facts {
 			value = strings.TrimPrefix(s.m.sql("SET "+value), "SET ")
 		case o.kind == "POLICY":
 			value = s.m.sql(value)
-		}
-		if name == "using" || name == "with check" {
-			if tokens, err := pgddl.Tokens(value); err == nil {
-				value = strings.TrimSpace(s.normal.words(value, tokens))
-			}
 		}
 		if value != "" {
 			out[name] = value

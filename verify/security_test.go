@@ -76,8 +76,8 @@ func TestSecurity(t *testing.T) {
 		},
 		{"REVOKE SELECT ON LARGE OBJECT 4711 FROM $reader", "LARGE OBJECT .4711 different: privileges of $reader: SELECT -> "},
 		{"ALTER POLICY other ON s.t2 TO PUBLIC", "POLICY s.t2 other different: to: $reader -> to: PUBLIC"},
-		{"DROP POLICY gone ON s.t2", "POLICY s.t2 gone missing in target: for: ALL\nto: PUBLIC\nusing: ( id > 0 ) -> "},
-		{"ALTER POLICY own ON s.t USING (id > 1)", "POLICY s.t own different: using: ( id > 0 ) -> using: ( id > 1 )"},
+		{"DROP POLICY gone ON s.t2", "POLICY s.t2 gone missing in target: for: ALL\nto: PUBLIC\nusing: (id > 0) -> "},
+		{"ALTER POLICY own ON s.t USING (id > 1)", "POLICY s.t own different: using: (id > 0) -> using: (id > 1)"},
 		{
 			"CREATE SCHEMA open; GRANT ALL ON SCHEMA open TO PUBLIC",
 			"SCHEMA .open missing in source:  -> owner: " + s.Superuser + "\nprivileges of PUBLIC: CREATE, USAGE\nprivileges of the owner: CREATE, USAGE",

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pghaul/pghaul/internal/pg"
-	"github.com/pghaul/pghaul/internal/pgddl"
 )
 
 // An index is what a server says of an index.
@@ -124,19 +123,6 @@ func (x index) String() string {
 		s += "\nnot ready: it is not kept up to date"
 	}
 	return s
-}
-
-// same compares two expressions of the ends by their tokens.
-func (n *normalizer) same(source, target string) bool {
-	if source == target {
-		return true
-	}
-	a, err := pgddl.Tokens(source)
-	if err != nil {
-		return false
-	}
-	b, err := pgddl.Tokens(target)
-	return err == nil && n.words(source, a) == n.words(target, b)
 }
 
 func sortedKeys[T any](m map[key]T) []key {

@@ -46,7 +46,8 @@ func kinds(verb string) []*scenario {
 		return []*scenario{{verb: verb, jobs: 2}}
 	}
 	return []*scenario{
-		{verb: verb, jobs: 2, flags: []string{"--engine", "stream"}}, {verb: verb, jobs: 2, flags: []string{"--engine", "push"}},
+		{verb: verb, jobs: 2, flags: []string{"--engine", "stream"}},
+		{verb: verb, jobs: 2, flags: []string{"--engine", "push"}},
 		{verb: verb, jobs: 2, record: true},
 	}
 }

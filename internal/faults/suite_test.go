@@ -74,11 +74,11 @@ type lab struct {
 	verbs   []string
 	servers [2]*pgtest.Server // source and target
 	proxies [2]*faults.Proxy
-	source  string // database
-	want    string // its contents
+	source  string    // database
+	want    string    // its contents
 	archive [2]string // of it, with rows as text and binary
-	equal   string // a copy of it at the target
-	other   string // a copy that lacks a row
+	equal   string    // a copy of it at the target
+	other   string    // a copy that lacks a row
 	usual   map[string]usual
 }
 
