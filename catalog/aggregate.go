@@ -30,7 +30,7 @@ func (l *loader) aggregateBodyQuery() query {
   a.aggtranstype::pg_catalog.regtype::text, a.aggmtranstype::pg_catalog.regtype::text, a.aggtransspace, a.aggmtransspace, a.agginitval, a.aggminitval, p.proparallel::text
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = p.oid
 LEFT JOIN pg_catalog.pg_operator op ON op.oid = a.aggsortop LEFT JOIN pg_catalog.pg_namespace opn ON opn.oid = op.oprnamespace
-WHERE p.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY p.oid`,
+WHERE p.oid IN (SELECT pg_catalog.unnest($1::oid[])) ORDER BY p.oid`,
 		args: []any{l.wantedFunctions(true)},
 		scan: func(row pgx.Rows) error {
 			var oid uint32

@@ -28,7 +28,7 @@ func (l *loader) baseTypeQuery() query {
   ` + l.since(14, "t.typsubscript::text", "'-'") + `, coalesce(pg_catalog.pg_get_expr(t.typdefaultbin, 0), t.typdefault), t.typdefaultbin IS NULL,
   CASE WHEN t.typelem <> 0 THEN pg_catalog.format_type(t.typelem, NULL) ELSE '' END,
   t.typcategory::text, t.typdelim::text, t.typalign::text, t.typstorage::text, t.typispreferred, t.typbyval, t.typcollation <> 0
-FROM pg_catalog.pg_type t WHERE t.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY t.oid`,
+FROM pg_catalog.pg_type t WHERE t.oid IN (SELECT pg_catalog.unnest($1::oid[])) ORDER BY t.oid`,
 		args: []any{l.wantedTypes('b')},
 		scan: func(row pgx.Rows) error {
 			var oid uint32

@@ -49,7 +49,7 @@ LEFT JOIN pg_catalog.pg_description pt ON pt.classoid = co.tableoid AND pt.objoi
     FROM pg_catalog.pg_options_to_table(a.attfdwoptions) ORDER BY option_name), E',\n    ') END,
   a.attidentity::text, ` + l.since(12, "a.attgenerated::text", "''") + `, ` + l.since(14, "a.attcompression::text", "''") + `, ` + notNull + `
 FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid` + join + `
-WHERE a.attrelid IN (SELECT pg_catalog.unnest($1::text::oid[])) AND a.attnum > 0
+WHERE a.attrelid IN (SELECT pg_catalog.unnest($1::oid[])) AND a.attnum > 0
 ORDER BY a.attrelid, a.attnum`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {
@@ -142,10 +142,16 @@ type Default struct {
 }
 
 func (l *loader) defaultQuery(rels string) query {
+	// Only a generated column's expression names columns. To look a table up for
+	// the others would take the server six times as long.
+	relation := "0"
+	if l.v.AtLeast(12) {
+		relation = `CASE WHEN (d.adrelid, d.adnum) IN (SELECT a.attrelid, a.attnum FROM pg_catalog.pg_attribute a WHERE a.attgenerated <> '') THEN d.adrelid ELSE 0 END`
+	}
 	return query{
 		what: "DEFAULT objects",
-		sql: `SELECT d.oid, d.adrelid, d.adnum, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
-FROM pg_catalog.pg_attrdef d WHERE d.adrelid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY d.adrelid, d.adnum`,
+		sql: `SELECT d.oid, d.adrelid, d.adnum, pg_catalog.pg_get_expr(d.adbin, ` + relation + `)
+FROM pg_catalog.pg_attrdef d WHERE d.adrelid IN (SELECT pg_catalog.unnest($1::oid[])) ORDER BY d.adrelid, d.adnum`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {
 			var oid, rel uint32

@@ -30,7 +30,7 @@ func (l *loader) checkQuery(rels string) query {
 	return query{
 		what: "CHECK CONSTRAINT objects",
 		sql: `SELECT c.oid, c.conrelid, c.conname, pg_catalog.pg_get_constraintdef(c.oid), c.conislocal, c.convalidated
-FROM pg_catalog.pg_constraint c WHERE c.conrelid IN (SELECT pg_catalog.unnest($1::text::oid[])) AND c.contype = 'c' ORDER BY c.conrelid, c.conname`,
+FROM pg_catalog.pg_constraint c WHERE c.conrelid IN (SELECT pg_catalog.unnest($1::oid[])) AND c.contype = 'c' ORDER BY c.conrelid, c.conname`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {
 			k := &Constraint{contype: 'c'}
@@ -70,7 +70,7 @@ func (l *loader) notNullQuery(rels string) query {
 	return query{
 		what: "NOT NULL constraints",
 		sql: `SELECT c.oid, c.conrelid, c.conname, pg_catalog.pg_get_constraintdef(c.oid), c.conislocal
-FROM pg_catalog.pg_constraint c WHERE c.conrelid IN (SELECT pg_catalog.unnest($1::text::oid[])) AND c.contype = 'n' AND NOT c.convalidated ORDER BY c.conrelid, c.conname`,
+FROM pg_catalog.pg_constraint c WHERE c.conrelid IN (SELECT pg_catalog.unnest($1::oid[])) AND c.contype = 'n' AND NOT c.convalidated ORDER BY c.conrelid, c.conname`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {
 			k := &Constraint{contype: 'n', separate: true}
@@ -88,7 +88,7 @@ func (l *loader) domainCheckQuery() query {
 	return query{
 		what: "DOMAIN constraints",
 		sql: `SELECT c.oid, c.contypid, c.conname, pg_catalog.pg_get_constraintdef(c.oid), c.convalidated, c.contype::text
-FROM pg_catalog.pg_constraint c WHERE c.contypid IN (SELECT pg_catalog.unnest($1::text::oid[])) AND c.contype IN ('c', 'n') ORDER BY c.contypid, c.conname`,
+FROM pg_catalog.pg_constraint c WHERE c.contypid IN (SELECT pg_catalog.unnest($1::oid[])) AND c.contype IN ('c', 'n') ORDER BY c.contypid, c.conname`,
 		args: []any{l.wantedTypes('d')},
 		scan: func(row pgx.Rows) error {
 			k := &Constraint{local: true}

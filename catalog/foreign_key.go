@@ -9,7 +9,7 @@ func (l *loader) foreignKeyQuery(rels string) query {
 		what: "FK CONSTRAINT objects",
 		sql: `SELECT c.oid, c.conrelid, c.conname, c.confrelid, c.conindid, pg_catalog.pg_get_constraintdef(c.oid)
 FROM pg_catalog.pg_constraint c
-WHERE c.conrelid IN (SELECT pg_catalog.unnest($1::text::oid[])) AND c.contype = 'f' AND c.conparentid = 0 ORDER BY c.conrelid, c.conname`,
+WHERE c.conrelid IN (SELECT pg_catalog.unnest($1::oid[])) AND c.contype = 'f' AND c.conparentid = 0 ORDER BY c.conrelid, c.conname`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {
 			k := &Constraint{contype: 'f', local: true, separate: true}

@@ -96,7 +96,7 @@ func (l *loader) functionBodyQuery() query {
   ` + l.since(14, "coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), '')", "''") + `,
   ARRAY(SELECT pg_catalog.format_type(t, NULL) FROM pg_catalog.unnest(p.protrftypes) WITH ORDINALITY AS u(t, n) ORDER BY n)
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language lan ON lan.oid = p.prolang
-WHERE p.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY p.oid`,
+WHERE p.oid IN (SELECT pg_catalog.unnest($1::oid[])) ORDER BY p.oid`,
 		args: []any{l.wantedFunctions(false)},
 		scan: func(row pgx.Rows) error {
 			var oid uint32

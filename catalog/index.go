@@ -14,8 +14,8 @@ import (
 type Index struct {
 	Meta
 	table                                 *Relation
-	definition                            string
-	columns                               []int // attribute numbers, 0 for expressions
+	definition                            string // "" for that of a constraint
+	columns                               []int  // attribute numbers, 0 for expressions
 	keyColumns                            int
 	clustered, identity, nullsNotDistinct bool
 	options                               []string
@@ -32,10 +32,9 @@ type Index struct {
 func (l *loader) indexQuery(rels string) query {
 	return query{
 		what: "INDEX objects",
-		sql: `SELECT i.indexrelid, i.indrelid, t.relname, n.nspname, pg_catalog.pg_get_indexdef(i.indexrelid), i.indkey::int2[], i.indnkeyatts, i.indisclustered, i.indisreplident,
+		sql: `SELECT i.indexrelid, i.indrelid, t.relname, n.nspname, CASE WHEN c.oid IS NULL THEN pg_catalog.pg_get_indexdef(i.indexrelid) ELSE '' END, i.indkey::int2[], i.indnkeyatts, i.indisclustered, i.indisreplident,
   ` + l.since(15, "i.indnullsnotdistinct", "false") + `, coalesce(ts.spcname, ''), t.reloptions, coalesce(inh.inhparent, 0),
-  ARRAY(SELECT a.attnum::int4 FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0 ORDER BY a.attnum),
-  ARRAY(SELECT a.attstattarget::int4 FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0 ORDER BY a.attnum),
+  st.columns, st.targets,
   coalesce(c.oid, 0), coalesce(c.contype::text, ''), coalesce(c.conname, ''), coalesce(c.condeferrable, false), coalesce(c.condeferred, false),
   ` + l.since(18, "coalesce(c.conperiod, false)", "false") + `,
   CASE WHEN c.contype = 'x' THEN pg_catalog.pg_get_constraintdef(c.oid, false) ELSE '' END
@@ -44,8 +43,10 @@ JOIN pg_catalog.pg_class t ON t.oid = i.indexrelid JOIN pg_catalog.pg_namespace 
 JOIN pg_catalog.pg_class t2 ON t2.oid = i.indrelid
 LEFT JOIN pg_catalog.pg_constraint c ON c.conrelid = i.indrelid AND c.conindid = i.indexrelid AND c.contype IN ('p', 'u', 'x')
 LEFT JOIN pg_catalog.pg_inherits inh ON inh.inhrelid = i.indexrelid
+LEFT JOIN (SELECT a.attrelid, pg_catalog.array_agg(a.attnum::int4 ORDER BY a.attnum) AS columns, pg_catalog.array_agg(a.attstattarget::int4 ORDER BY a.attnum) AS targets
+  FROM pg_catalog.pg_attribute a WHERE a.attstattarget >= 0 AND a.attnum > 0 GROUP BY a.attrelid) st ON st.attrelid = i.indexrelid
 LEFT JOIN pg_catalog.pg_tablespace ts ON ts.oid = t.reltablespace
-WHERE i.indrelid IN (SELECT pg_catalog.unnest($1::text::oid[])) AND (i.indisvalid OR t2.relkind = 'p') AND i.indisready
+WHERE i.indrelid IN (SELECT pg_catalog.unnest($1::oid[])) AND (i.indisvalid OR t2.relkind = 'p') AND i.indisready
 ORDER BY i.indrelid, t.relname`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {

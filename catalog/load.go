@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,6 +27,10 @@ type Options struct {
 	// the load, because the server deparses definitions from its current
 	// catalogs, not from the snapshot.
 	Lock func(ctx context.Context, tables []TableName) (gone []TableName, err error)
+	// Beside returns another session with the same snapshot, which takes a part of
+	// the queries so that the server works on two at once. nil, or none, leaves
+	// all to the first session.
+	Beside func() *pgx.Conn
 	// AllowNoMatch loads nothing where the patterns of Select match nothing,
 	// instead of failing.
 	AllowNoMatch bool
@@ -197,13 +202,36 @@ func (l *loader) define(ctx context.Context) error {
 	}
 	l.inherit()
 	rels := l.interesting()
-	queries := []query{
+	beside := l.conn
+	if l.opts.Beside != nil {
+		if c := l.opts.Beside(); c != nil {
+			beside = c
+		}
+	}
+	tables := []query{
 		l.functionBodyQuery(), l.aggregateBodyQuery(), l.baseTypeQuery(), l.enumQuery(), l.rangeQuery(), l.compositeQuery(), l.domainQuery(), l.domainCheckQuery(),
 		l.columnQuery(rels), l.defaultQuery(rels), l.checkQuery(rels), l.notNullQuery(rels), l.partitionQuery(),
+	}
+	onTables := append([]query{
 		l.indexQuery(rels), l.foreignKeyQuery(rels), l.triggerQuery(rels), l.ruleQuery(rels), l.policyQuery(rels),
 		l.viewQuery(), l.sequenceQuery(), l.largeObjectQuery(),
+	}, l.positionQueries()...)
+	links := []query{
+		l.dependQuery(), l.refreshQuery(), l.initPrivQuery(), l.columnACLQuery(), l.commentQuery(), l.sharedCommentQuery(), l.labelQuery(), l.membershipQuery(),
 	}
-	if err := l.run(ctx, append(queries, l.positionQueries()...)...); err != nil {
+	first, second := []query(nil), tables
+	if beside == l.conn {
+		first, second = tables, nil
+	}
+	if err := l.run(ctx, first...); err != nil {
+		return err
+	}
+	p := send(ctx, beside, onTables, links)
+	defer func() { _ = p.close() }()
+	if err := l.run(ctx, second...); err != nil {
+		return err
+	}
+	if err := p.scan(); err != nil {
 		return err
 	}
 	if err := l.countChecks(); err != nil {
@@ -217,7 +245,10 @@ func (l *loader) define(ctx context.Context) error {
 	l.orderRows()
 	l.largeObjectContents()
 	l.relationStats()
-	if err := l.run(ctx, l.relStatsQuery(), l.attributeStatsQuery(), l.dependQuery(), l.refreshQuery(), l.initPrivQuery(), l.columnACLQuery(), l.commentQuery(), l.sharedCommentQuery(), l.labelQuery(), l.membershipQuery()); err != nil {
+	if err := p.last(); err != nil {
+		return err
+	}
+	if err := l.run(ctx, l.relStatsQuery(), l.attributeStatsQuery()); err != nil {
 		return err
 	}
 	l.checkPositions()
@@ -251,31 +282,73 @@ func (q query) failed(err error) error {
 // run sends the queries in one pipeline and scans their results in order.
 // Queries without SQL are left out.
 func (l *loader) run(ctx context.Context, queries ...query) error {
-	batch := &pgx.Batch{}
-	for _, q := range queries {
-		if q.sql == "" {
-			continue
+	return send(ctx, l.conn, queries).last()
+}
+
+// A pipeline is queries under way on a session.
+type pipeline struct {
+	lists   [][]query
+	results pgx.BatchResults // nil if there are no queries
+}
+
+// send sends lists of queries in one pipeline. Each scan scans the results of
+// one list, in order.
+func send(ctx context.Context, conn *pgx.Conn, lists ...[]query) *pipeline {
+	p, batch := new(pipeline), new(pgx.Batch)
+	for _, list := range lists {
+		list = slices.DeleteFunc(list, func(q query) bool { return q.sql == "" })
+		for _, q := range list {
+			batch.Queue(q.sql, q.args...)
 		}
-		batch.Queue(q.sql, q.args...).Query(func(rows pgx.Rows) error {
-			defer rows.Close()
-			for rows.Next() {
-				if q.scan == nil {
-					continue
-				}
-				if err := q.scan(rows); err != nil {
-					return fmt.Errorf("load %s: %w", q.what, err)
-				}
-			}
-			if err := rows.Err(); err != nil {
-				return q.failed(err)
-			}
-			if q.done != nil {
-				q.done()
-			}
-			return nil
-		})
+		p.lists = append(p.lists, list)
 	}
-	return l.conn.SendBatch(ctx, batch).Close()
+	if batch.Len() > 0 {
+		p.results = conn.SendBatch(ctx, batch)
+	}
+	return p
+}
+
+func (p *pipeline) scan() error {
+	list := p.lists[0]
+	p.lists = p.lists[1:]
+	for _, q := range list {
+		rows, err := p.results.Query()
+		if err != nil {
+			return q.failed(err)
+		}
+		for q.scan != nil && rows.Next() {
+			if err := q.scan(rows); err != nil {
+				rows.Close()
+				return fmt.Errorf("load %s: %w", q.what, err)
+			}
+		}
+		rows.Close()
+		if err := rows.Err(); err != nil {
+			return q.failed(err)
+		}
+		if q.done != nil {
+			q.done()
+		}
+	}
+	return nil
+}
+
+// last scans the last list and closes the pipeline.
+func (p *pipeline) last() error {
+	err := p.scan()
+	if closing := p.close(); err == nil {
+		err = closing
+	}
+	return err
+}
+
+// close ends the pipeline, whose session is free then, and passes over what was
+// not scanned.
+func (p *pipeline) close() error {
+	if p.results == nil {
+		return nil
+	}
+	return p.results.Close()
 }
 
 // add registers an object and gives it the next dump ID.
@@ -314,7 +387,7 @@ func (l *loader) skip(m *Meta, reason string) {
 }
 
 // oids writes a list of OIDs as an array literal for a parameter that the
-// query casts with ::text::oid[].
+// query casts with ::oid[], so that the server knows how many they are when it plans.
 func oids(list []uint32) string {
 	var b strings.Builder
 	b.WriteByte('{')

@@ -24,7 +24,7 @@ func (l *loader) policyQuery(rels string) query {
 		sql: `SELECT p.oid, p.polrelid, p.polname, p.polcmd::text, p.polpermissive,
   CASE WHEN p.polroles = '{0}' THEN NULL ELSE pg_catalog.array_to_string(ARRAY(SELECT pg_catalog.quote_ident(r.rolname) FROM pg_catalog.pg_roles r WHERE r.oid = ANY (p.polroles)), ', ') END,
   pg_catalog.pg_get_expr(p.polqual, p.polrelid), pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)
-FROM pg_catalog.pg_policy p WHERE p.polrelid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY p.polrelid, p.polname`,
+FROM pg_catalog.pg_policy p WHERE p.polrelid IN (SELECT pg_catalog.unnest($1::oid[])) ORDER BY p.polrelid, p.polname`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {
 			p := &Policy{}

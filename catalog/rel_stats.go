@@ -105,7 +105,7 @@ func (l *loader) relStatsQuery() query {
 		sql: `SELECT c.oid, c.relpages, c.reltuples::text, c.relallvisible, ` + l.since(18, "c.relallfrozen", "0") + `,
   CASE WHEN i.indexprs IS NOT NULL THEN ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid ORDER BY a.attnum) END
 FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
-WHERE c.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY c.oid`,
+WHERE c.oid IN (SELECT pg_catalog.unnest($1::oid[])) ORDER BY c.oid`,
 		args: []any{l.statsOIDs()},
 		scan: func(row pgx.Rows) error {
 			var oid uint32
@@ -146,7 +146,7 @@ func (l *loader) attributeStatsQuery() query {
 FROM pg_catalog.pg_stats s
 JOIN pg_catalog.pg_namespace n ON n.nspname = s.schemaname
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.tablename
-WHERE c.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY c.oid, s.attname, s.inherited`,
+WHERE c.oid IN (SELECT pg_catalog.unnest($1::oid[])) ORDER BY c.oid, s.attname, s.inherited`,
 		args: []any{l.statsOIDs()},
 		scan: func(row pgx.Rows) error {
 			var oid uint32

@@ -263,7 +263,7 @@ func (l *loader) partitionQuery() query {
 		what: "partitions",
 		// The rows are sorted before their definitions are written, one by one.
 		sql: `SELECT p.oid, coalesce(pg_catalog.pg_get_expr(p.relpartbound, p.oid), ''), coalesce(pg_catalog.pg_get_partkeydef(p.oid), '') FROM (
-  SELECT c.oid, c.relpartbound FROM pg_catalog.pg_class c WHERE c.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY c.oid OFFSET 0) p`,
+  SELECT c.oid, c.relpartbound FROM pg_catalog.pg_class c WHERE c.oid IN (SELECT pg_catalog.unnest($1::oid[])) ORDER BY c.oid OFFSET 0) p`,
 		args: []any{oids(list)},
 		at: func() string {
 			if read == len(list) {

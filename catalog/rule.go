@@ -23,7 +23,7 @@ func (l *loader) ruleQuery(rels string) query {
 	return query{
 		what: "RULE objects",
 		sql: `SELECT r.oid, r.ev_class, r.rulename, r.ev_type::text, r.is_instead, r.ev_enabled::text,
-  CASE WHEN r.ev_type <> '1' AND r.ev_class IN (SELECT pg_catalog.unnest($1::text::oid[])) THEN pg_catalog.pg_get_ruledef(r.oid) ELSE '' END
+  CASE WHEN r.ev_type <> '1' AND r.ev_class IN (SELECT pg_catalog.unnest($1::oid[])) THEN pg_catalog.pg_get_ruledef(r.oid) ELSE '' END
 FROM pg_catalog.pg_rewrite r ORDER BY r.oid`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {

@@ -43,7 +43,7 @@ func (l *loader) sequenceQuery() query {
 	return query{
 		what: "SEQUENCE objects",
 		sql: `SELECT s.seqrelid, pg_catalog.format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, s.seqcycle
-FROM pg_catalog.pg_sequence s WHERE s.seqrelid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY s.seqrelid`,
+FROM pg_catalog.pg_sequence s WHERE s.seqrelid IN (SELECT pg_catalog.unnest($1::oid[])) ORDER BY s.seqrelid`,
 		args: []any{relationOIDs(l.wantedSequences(partDefinition))},
 		scan: func(row pgx.Rows) error {
 			var oid uint32
@@ -87,7 +87,7 @@ func (l *loader) positionQueries() []query {
 		return []query{{
 			what: "positions of sequences", scan: scan, args: []any{relationOIDs(all)},
 			sql: `SELECT s.seqrelid, d.last_value, d.is_called FROM pg_catalog.pg_sequence s, pg_catalog.pg_get_sequence_data(s.seqrelid) d
-WHERE s.seqrelid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY s.seqrelid`,
+WHERE s.seqrelid IN (SELECT pg_catalog.unnest($1::oid[])) ORDER BY s.seqrelid`,
 		}}
 	}
 	var out []query

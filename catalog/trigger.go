@@ -31,7 +31,7 @@ LEFT JOIN pg_catalog.pg_trigger u ON u.oid = d.refobjid`
 		what: "TRIGGER objects",
 		sql: `SELECT t.oid, t.tgrelid, t.tgname, pg_catalog.pg_get_triggerdef(t.oid, false), t.tgenabled::text, ` + clone + `
 FROM pg_catalog.pg_trigger t ` + parent + `
-WHERE t.tgrelid IN (SELECT pg_catalog.unnest($1::text::oid[])) AND (` + which + `) ORDER BY t.tgrelid, t.tgname`,
+WHERE t.tgrelid IN (SELECT pg_catalog.unnest($1::oid[])) AND (` + which + `) ORDER BY t.tgrelid, t.tgname`,
 		args: []any{rels},
 		scan: func(row pgx.Rows) error {
 			g := &Trigger{}

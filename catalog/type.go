@@ -14,7 +14,8 @@ type Type struct {
 	relkind                     byte
 	typtype                     byte
 	defined, dummy              bool
-	formatted                   string // format_type
+	formatted                   string // format_type, "" for row types of tables and arrays of those
+	elem                        uint32 // of an array type: its elements'
 	names                       *loader
 	acl                         acl
 
@@ -43,7 +44,8 @@ func (l *loader) typeQuery() query {
 	return query{
 		what: "TYPE objects",
 		sql: `SELECT t.oid, t.typname, t.typnamespace, t.typowner, t.typrelid, coalesce(c.relkind::text, ''), t.typtype::text, t.typisdefined,
-  e.oid IS NOT NULL, pg_catalog.format_type(t.oid, NULL), t.typacl::text[], pg_catalog.acldefault('T', t.typowner)::text[]
+  coalesce(e.oid, 0), CASE WHEN coalesce(e.typrelid, t.typrelid) = 0 OR t.typnamespace = 'pg_catalog'::regnamespace THEN pg_catalog.format_type(t.oid, NULL) ELSE '' END,
+  t.typacl::text[], CASE WHEN e.oid IS NULL THEN pg_catalog.acldefault('T', t.typowner)::text[] END
 FROM pg_catalog.pg_type t
 LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
 LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
@@ -52,8 +54,7 @@ ORDER BY t.oid`,
 			t := &Type{names: l}
 			var oid uint32
 			var relkind, typtype string
-			var array bool
-			if err := row.Scan(&oid, &t.Name, &t.schemaOID, &t.ownerOID, &t.relOID, &relkind, &typtype, &t.defined, &array,
+			if err := row.Scan(&oid, &t.Name, &t.schemaOID, &t.ownerOID, &t.relOID, &relkind, &typtype, &t.defined, &t.elem,
 				&t.formatted, &t.acl.items, &t.acl.base); err != nil {
 				return err
 			}
@@ -65,7 +66,7 @@ ORDER BY t.oid`,
 			if t.acl.items != nil {
 				t.has |= partACL
 			}
-			t.dummy = t.relOID != 0 && t.relkind != 'c' || array || t.typtype == 'm'
+			t.dummy = t.relOID != 0 && t.relkind != 'c' || t.elem != 0 || t.typtype == 'm'
 			rk := rankType
 			if t.dummy {
 				rk = rankDummyType
@@ -87,10 +88,16 @@ ORDER BY t.oid`,
 
 // typeName is format_type of a type.
 func (l *loader) typeName(oid uint32) string {
-	if t := l.types[oid]; t != nil {
+	t := l.types[oid]
+	switch {
+	case t == nil:
+		return "???"
+	case t.formatted != "":
 		return t.formatted
+	case t.elem != 0:
+		return l.typeName(t.elem) + "[]"
 	}
-	return "???"
+	return quote.Qualified(t.Schema, t.Name)
 }
 
 func (l *loader) wantedTypes(typtype byte) string {
@@ -107,7 +114,7 @@ func (l *loader) enumQuery() query {
 	return query{
 		what: "TYPE labels",
 		sql: `SELECT e.enumtypid, e.enumlabel FROM pg_catalog.pg_enum e
-WHERE e.enumtypid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY e.enumtypid, e.enumsortorder`,
+WHERE e.enumtypid IN (SELECT pg_catalog.unnest($1::oid[])) ORDER BY e.enumtypid, e.enumsortorder`,
 		args: []any{l.wantedTypes('e')},
 		scan: func(row pgx.Rows) error {
 			var oid uint32
@@ -132,7 +139,7 @@ FROM pg_catalog.pg_range r
 JOIN pg_catalog.pg_type st ON st.oid = r.rngsubtype
 JOIN pg_catalog.pg_opclass opc ON opc.oid = r.rngsubopc JOIN pg_catalog.pg_namespace opn ON opn.oid = opc.opcnamespace
 LEFT JOIN pg_catalog.pg_collation co ON co.oid = r.rngcollation LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
-WHERE r.rngtypid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY r.rngtypid`,
+WHERE r.rngtypid IN (SELECT pg_catalog.unnest($1::oid[])) ORDER BY r.rngtypid`,
 		args: []any{l.wantedTypes('r')},
 		scan: func(row pgx.Rows) error {
 			var oid uint32
@@ -153,7 +160,7 @@ func (l *loader) compositeQuery() query {
   CASE WHEN a.attcollation <> at.typcollation THEN a.attcollation ELSE 0 END
 FROM pg_catalog.pg_type ct JOIN pg_catalog.pg_attribute a ON a.attrelid = ct.typrelid
 LEFT JOIN pg_catalog.pg_type at ON at.oid = a.atttypid
-WHERE ct.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) AND a.attnum > 0 ORDER BY a.attrelid, a.attnum`,
+WHERE ct.oid IN (SELECT pg_catalog.unnest($1::oid[])) AND a.attnum > 0 ORDER BY a.attrelid, a.attnum`,
 		args: []any{l.wantedTypes('c')},
 		scan: func(row pgx.Rows) error {
 			var oid uint32
@@ -174,7 +181,7 @@ func (l *loader) domainQuery() query {
   coalesce(pg_catalog.pg_get_expr(t.typdefaultbin, 'pg_catalog.pg_type'::regclass), pg_catalog.quote_literal(t.typdefault), ''),
   CASE WHEN t.typcollation <> u.typcollation THEN t.typcollation ELSE 0 END
 FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type u ON u.oid = t.typbasetype
-WHERE t.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY t.oid`,
+WHERE t.oid IN (SELECT pg_catalog.unnest($1::oid[])) ORDER BY t.oid`,
 		args: []any{l.wantedTypes('d')},
 		scan: func(row pgx.Rows) error {
 			var oid uint32

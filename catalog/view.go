@@ -20,7 +20,7 @@ func (l *loader) viewQuery() query {
 		what: "VIEW objects",
 		// The rows are sorted before their definitions are written, one by one.
 		sql: `SELECT v.oid, pg_catalog.pg_get_viewdef(v.oid) FROM (
-  SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid IN (SELECT pg_catalog.unnest($1::text::oid[])) ORDER BY c.oid OFFSET 0) v`,
+  SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid IN (SELECT pg_catalog.unnest($1::oid[])) ORDER BY c.oid OFFSET 0) v`,
 		args: []any{oids(list)},
 		at: func() string {
 			if read == len(list) {

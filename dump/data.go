@@ -59,7 +59,7 @@ func (r *run) data(ctx context.Context) error {
 	for i, j := range jobs {
 		nodes[i].Cost = j.cost
 	}
-	if err := sched.Run(ctx, r.opts.Jobs, nodes, func(ctx context.Context, i int) error { return r.work(ctx, jobs[i]) }); err != nil {
+	if err := sched.Run(ctx, r.opts.Jobs, nodes, func(ctx context.Context, i, _ int) error { return r.work(ctx, jobs[i]) }); err != nil {
 		return err
 	}
 	slices.SortFunc(tables, func(a, b *table) int { return cmp.Compare(a.data.DumpID, b.data.DumpID) })

@@ -157,12 +157,34 @@ func (l *Live) connect(ctx context.Context, purpose pg.Purpose) (*pgx.Conn, erro
 	return conn, nil
 }
 
+// beside connects a second session for the catalogs, and returns who waits for
+// it. There is none where the server has no room for it: one can do it all.
+func (l *Live) beside(ctx context.Context) func() *pgx.Conn {
+	second := make(chan *pgx.Conn, 1)
+	go func() {
+		defer close(second)
+		if conn, err := l.connect(ctx, pg.ReadCatalog); err == nil {
+			second <- conn
+		}
+	}()
+	return sync.OnceValue(func() *pgx.Conn { return <-second })
+}
+
 func (l *Live) readCatalog(ctx context.Context, conn *pgx.Conn) (err error) {
 	l.log.Info("reading the catalog")
 	o := l.opts
+	var beside func() *pgx.Conn
+	if o.Jobs > 1 {
+		beside = l.beside(ctx)
+		defer func() {
+			if second := beside(); second != nil {
+				pg.Close(second)
+			}
+		}()
+	}
 	l.db, err = catalog.Load(ctx, conn, catalog.Options{
 		Select: o.Select, NoPrivileges: o.NoPrivileges, NoComments: o.NoComments, ViaRoot: o.ViaRoot, NoToastCompression: o.NoToastCompression,
-		Standby: l.snapshot.Standby, Lock: l.lock,
+		Standby: l.snapshot.Standby, Lock: l.lock, Beside: beside,
 	})
 	if err != nil {
 		return fmt.Errorf("read catalog: %w", err)

@@ -304,10 +304,13 @@ func (r *run) parallel(ctx context.Context, pool chan *worker, of ...Stage) erro
 		return nil
 	}
 	r.opts.Progress.Phase(string(of[0]))
-	err := sched.Run(ctx, cap(pool), nodes, func(ctx context.Context, node int) error {
+	err := sched.Run(ctx, cap(pool), nodes, func(ctx context.Context, node, idle int) error {
 		w := <-pool
 		defer func() { pool <- w }()
 		if err := w.reconnect(ctx); err != nil {
+			return err
+		}
+		if err := w.budgetHelpers(ctx, r.plan.Steps[groups[node][0]].Entry.Kind, cap(pool)-idle); err != nil {
 			return err
 		}
 		return r.group(ctx, w, groups[node])

@@ -27,6 +27,8 @@ type worker struct {
 	had   bool      // there was a connection once
 	leads bool      // makes the first connection of the run
 	tx    bool      // steps are run in a transaction that is begun and committed around them
+
+	mayHelp, helpers int // see budgetHelpers
 }
 
 // pgconn returns the connection, which connect has made.
@@ -51,6 +53,10 @@ func (w *worker) connect(ctx context.Context) error {
 		return fmt.Errorf("connect to target: %w", err)
 	}
 	w.conn, w.had = conn, true
+	if err := w.findHelpers(ctx); err != nil {
+		w.close()
+		return fmt.Errorf("look at the target's settings: %w", err)
+	}
 	sql := strings.Join(append(slices.Clone(w.run.plan.Session), w.run.opts.indexMemory(w.run.jobs())), "\n")
 	if err := exec(ctx, w.pgconn(), sql); err != nil {
 		w.close()

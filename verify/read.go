@@ -66,7 +66,7 @@ func (c *comparison) readAll(ctx context.Context, units []*unit) error {
 			nodes[i].Cost = x.bytes
 		}
 		g.Go(func() error {
-			return sched.Run(ctx, c.opts.Jobs, nodes, func(ctx context.Context, i int) error { return c.read(ctx, list[i]) })
+			return sched.Run(ctx, c.opts.Jobs, nodes, func(ctx context.Context, i, _ int) error { return c.read(ctx, list[i]) })
 		})
 	}
 	return g.Wait()
