@@ -52,8 +52,8 @@ func TestApplyTypes(t *testing.T) {
 			e.source.Exec(t, e.sourceDB, "UPDATE types SET a = NOT a, i = i || 'x' WHERE id <> 2; UPDATE types SET id = id + 10; DELETE FROM types WHERE id = 12")
 			e.source.Exec(t, e.sourceDB, `UPDATE full_types SET a = NOT a WHERE ctid IN (SELECT min(ctid) FROM full_types GROUP BY id); DELETE FROM full_types WHERE ctid IN (SELECT max(ctid) FROM full_types GROUP BY id);
 UPDATE full_types SET id = NULL WHERE id = 1; UPDATE full_types SET id = 8 WHERE id IS NULL`)
-			e.source.Exec(t, e.sourceDB, `INSERT INTO row_key SELECT ROW(i, 'x,y'), ARRAY[ROW(i, NULL)::pair], int4range(i, NULL), 0 FROM generate_series(1, 4) i; UPDATE row_key SET v = 1;
-UPDATE row_key SET k = ROW(NULL, '"') WHERE k = ROW(2, 'x,y')::pair; DELETE FROM row_key WHERE k = ROW(3, 'x,y')::pair`)
+			e.source.Exec(t, e.sourceDB, `INSERT INTO row_key SELECT ROW(i, 'x,y')::pair, ARRAY[ROW(i, NULL)::pair], int4range(i, NULL), 0 FROM generate_series(1, 4) i; UPDATE row_key SET v = 1;
+UPDATE row_key SET k = ROW(NULL, '"')::pair WHERE k = ROW(2, 'x,y')::pair; DELETE FROM row_key WHERE k = ROW(3, 'x,y')::pair`)
 			e.drain(t, r, o.ID)
 			if p[0] < 12 {
 				// It writes floating-point numbers with more digits than later versions.
