@@ -44,11 +44,11 @@ func TestSettings(t *testing.T) {
 		db := s.Database(t)
 		s.Exec(t, db, `DO $$ DECLARE x text; BEGIN FOREACH x IN ARRAY ARRAY['DateStyle = ''SQL, DMY''', 'IntervalStyle = sql_standard', 'TimeZone = ''Asia/Tokyo''',
 'bytea_output = escape', 'extra_float_digits = 0', 'search_path = public', 'statement_timeout = 1000', 'quote_all_identifiers = on', 'default_transaction_read_only = on',
-'xmloption = document', 'check_function_bodies = on'] LOOP EXECUTE 'ALTER DATABASE ' || quote_ident(current_database()) || ' SET ' || x; END LOOP; END $$`)
+'xmloption = document', 'check_function_bodies = on', 'array_nulls = off', 'transform_null_equals = on'] LOOP EXECUTE 'ALTER DATABASE ' || quote_ident(current_database()) || ' SET ' || x; END LOOP; END $$`)
 		for purpose, want := range map[Purpose]map[string]string{
 			ReadCatalog: {"search_path": "", "DateStyle": "ISO, DMY", "IntervalStyle": "postgres", "extra_float_digits": "3", "statement_timeout": "0", "quote_all_identifiers": "off", "row_security": "off"},
 			ReadData:    {"search_path": "", "TimeZone": "UTC", "bytea_output": "hex", "DateStyle": "ISO, DMY"},
-			Write:       {"search_path": "", "default_transaction_read_only": "off", "xmloption": "content", "check_function_bodies": "off", "statement_timeout": "0"},
+			Write:       {"search_path": "", "default_transaction_read_only": "off", "xmloption": "content", "array_nulls": "on", "transform_null_equals": "off", "check_function_bodies": "off", "statement_timeout": "0"},
 		} {
 			conn := connect(t, s, db, purpose, Options{})
 			for name, value := range want {

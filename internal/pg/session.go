@@ -150,6 +150,9 @@ func settings(v Version, purpose Purpose, opts Options) string {
 	if purpose == Write {
 		set("check_function_bodies", "false")
 		set("xmloption", "content")
+		// A database's own setting would make the NULL in {NULL} a text, or = NULL a test.
+		set("array_nulls", "on")
+		set("transform_null_equals", "off")
 		set("client_min_messages", "warning")
 		b.WriteString("SET default_transaction_read_only = off;\n")
 	} else {
