@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -90,6 +91,13 @@ type usual struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
+	if signal.Ignored(os.Interrupt) {
+		// A shell makes what it starts in the background ignore SIGINT, and the
+		// command would do so, too. It does not inherit what is listened to.
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, os.Interrupt)
+		t.Cleanup(func() { signal.Stop(signals) })
+	}
 	l := &lab{verbs: []string{"dump", "restore", "verify", "migrate"}, usual: map[string]usual{}}
 	if text := os.Getenv("PGHAUL_FAULTS_VERBS"); text != "" {
 		l.verbs = strings.Split(text, ",")
