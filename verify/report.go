@@ -130,6 +130,10 @@ type Table struct {
 	Elapsed time.Duration `json:"elapsed_ns"`
 }
 
+// Unread reports whether the table could not be compared because an end could
+// not be read: Problem says why.
+func (t *Table) Unread() bool { return t.Problem != "" && (t.Source == nil || t.Target == nil) }
+
 // A Sequence is the comparison of one sequence's position. Positions are not
 // part of a snapshot: the position is that at the time of reading.
 type Sequence struct {
@@ -143,6 +147,10 @@ type Sequence struct {
 	Expected string `json:"expected,omitempty"`
 	Equal    bool   `json:"equal"`
 }
+
+// Unread reports whether the sequence could not be compared because an end could
+// not be read: Problem says why.
+func (s *Sequence) Unread() bool { return s.Problem != "" }
 
 // A SequenceValue is where a sequence stands.
 type SequenceValue struct {

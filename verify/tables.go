@@ -11,6 +11,7 @@ import (
 
 	"github.com/pghaul/pghaul/catalog"
 	"github.com/pghaul/pghaul/copyproto"
+	"github.com/pghaul/pghaul/internal/pg"
 )
 
 // rows compares the tables' rows.
@@ -40,6 +41,9 @@ func (c *comparison) rows(ctx context.Context) (int, error) {
 	var again []*unit
 	for _, u := range todo {
 		if u.engine != EnginePush || u.equal() || !u.comparable() {
+			continue
+		}
+		if c.denied(u) {
 			continue
 		}
 		reason := u.refused()
@@ -151,6 +155,21 @@ func (u *unit) refused() string {
 		}
 	}
 	return ""
+}
+
+// denied reports whether a server does not let us read rows that it was to digest.
+// It would not let us stream them, either: that is the tables' problem.
+func (c *comparison) denied(u *unit) bool {
+	denied := false
+	for _, p := range u.pairs {
+		for i, err := range p.refused {
+			if pg.Code(err) == "42501" {
+				denied = true
+				p.problems = append(p.problems, c.ends[i].name+": "+explain(err))
+			}
+		}
+	}
+	return denied
 }
 
 // problem is what else is wrong with a unit.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	_ "embed" // the page's template
 	"fmt"
 	"io"
@@ -27,6 +26,7 @@ const (
 type page struct {
 	Tool, Verdict, Written string
 	Equal                  bool
+	Headline               string
 	R                      *verify.Report
 	Ends                   []pageEnd
 	Levels                 []pageLevel
@@ -71,6 +71,18 @@ func writeHTML(w io.Writer, r *verify.Report) error {
 
 func newPage(r *verify.Report) *page {
 	p := &page{Tool: toolName(), Verdict: verdict(r), Written: time.Now().UTC().Format("2006-01-02 15:04:05 UTC"), Equal: r.Equal(), R: r, Method: method(r)}
+	p.Headline = "The two databases differ"
+	tables, sequences := unread(r)
+	different := -tables - sequences
+	for _, l := range r.Levels {
+		different += l.Different
+	}
+	switch {
+	case p.Equal:
+		p.Headline = "The two databases are equal"
+	case different == 0:
+		p.Headline = "The two databases could not be compared completely"
+	}
 	for _, e := range []struct {
 		name string
 		verify.End
@@ -151,6 +163,8 @@ func (p *page) table(t verify.Table) {
 			row.Result = string(verify.MissingInSource)
 		} else if t.Target == nil && t.Problem == "" {
 			row.Result = string(verify.MissingInTarget)
+		} else if t.Unread() {
+			row.Result = "not compared"
 		}
 		problem := pageProblem{Level: verify.LevelDigest, Name: "TABLE " + row.Name, Status: row.Result, Text: t.Problem}
 		if t.Rows != nil {
@@ -175,7 +189,10 @@ func (p *page) sequence(s verify.Sequence) {
 		p.expect(s.Expected, "SEQUENCE "+row.Name)
 	default:
 		row.Result, row.Class, row.Note = "different", "bad", s.Problem
-		p.problem(pageProblem{Level: verify.LevelSequences, Name: "SEQUENCE " + row.Name, Status: "different", Text: cmp.Or(s.Problem, positions(s))})
+		if s.Unread() {
+			row.Result = "not compared"
+		}
+		p.problem(pageProblem{Level: verify.LevelSequences, Name: "SEQUENCE " + row.Name, Status: row.Result, Text: positions(s)})
 	}
 	p.Sequences = append(p.Sequences, row)
 }

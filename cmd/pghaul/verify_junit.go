@@ -104,6 +104,9 @@ func (s *junitSuite) add(object string, equal bool, message, text, expected stri
 // tableText says how a table differs, its rows included.
 func tableText(t verify.Table) string {
 	out := "source: " + rows(t.Source) + " rows, target: " + rows(t.Target) + " rows"
+	if t.Problem != "" {
+		out += "\n" + t.Problem
+	}
 	if t.Rows == nil {
 		return out
 	}
@@ -116,5 +119,8 @@ func tableText(t verify.Table) string {
 
 // positions says where a sequence stands at both ends.
 func positions(s verify.Sequence) string {
+	if s.Unread() {
+		return s.Problem
+	}
 	return "source: " + value(s.Source) + ", target: " + value(s.Target)
 }

@@ -32,6 +32,7 @@ func writeComparison(w io.Writer, r *verify.Report, digests bool) error {
 		b.WriteByte('\n')
 		_, _ = sequenceTable(r.Sequences).WriteTo(&b)
 	}
+	writeUnread(&b, r)
 	for _, t := range r.Tables {
 		if t.Rows != nil {
 			writeRows(&b, name(t.Schema, t.Name), t.Rows)
@@ -44,6 +45,39 @@ func writeComparison(w io.Writer, r *verify.Report, digests bool) error {
 	fmt.Fprintf(&b, "\n%s\n", verdict(r))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// unread counts tables and sequences that could not be compared.
+func unread(r *verify.Report) (tables, sequences int) {
+	for i := range r.Tables {
+		if t := &r.Tables[i]; t.Expected == "" && t.Unread() {
+			tables++
+		}
+	}
+	for i := range r.Sequences {
+		if s := &r.Sequences[i]; s.Expected == "" && s.Unread() {
+			sequences++
+		}
+	}
+	return tables, sequences
+}
+
+// writeUnread writes why tables and sequences could not be compared.
+func writeUnread(b *strings.Builder, r *verify.Report) {
+	if tables, sequences := unread(r); tables+sequences == 0 {
+		return
+	}
+	b.WriteString("\nnot compared:\n")
+	for i := range r.Tables {
+		if t := &r.Tables[i]; t.Unread() {
+			fmt.Fprintf(b, "  %s: %s\n", ui.Printable(name(t.Schema, t.Name)), ui.Printable(t.Problem))
+		}
+	}
+	for i := range r.Sequences {
+		if s := &r.Sequences[i]; s.Unread() {
+			fmt.Fprintf(b, "  %s: %s\n", ui.Printable(name(s.Schema, s.Name)), ui.Printable(s.Problem))
+		}
+	}
 }
 
 // method says how rows were compared, where that is not by reading all of them.
@@ -292,6 +326,8 @@ func finding(t verify.Table) string {
 		return "MISSING in source"
 	case t.Target == nil && t.Source != nil && t.Problem == "":
 		return "MISSING in target"
+	case t.Unread():
+		return "NOT COMPARED"
 	case t.Problem != "":
 		return "DIFFERENT: " + t.Problem
 	}
@@ -304,8 +340,10 @@ func sequenceTable(sequences []verify.Sequence) *ui.Table {
 	for _, s := range sequences {
 		result := "equal"
 		switch {
-		case s.Problem != "":
-			result = "DIFFERENT: " + s.Problem
+		case s.Expected != "":
+			result = "expected: " + s.Expected
+		case s.Unread():
+			result = "NOT COMPARED"
 		case s.Source == nil:
 			result = "MISSING in source"
 		case s.Target == nil:
@@ -340,8 +378,9 @@ var nouns = map[verify.Level]string{
 
 // verdict is the last line of a comparison.
 func verdict(r *verify.Report) string {
-	var all, bad []string
+	var all, bad, unknown []string
 	var count int64
+	tables, sequences := unread(r)
 	for _, t := range r.Tables {
 		if t.Source != nil {
 			count += t.Source.Rows
@@ -358,8 +397,12 @@ func verdict(r *verify.Report) string {
 		if l.Compared > 0 {
 			all = append(all, text)
 		}
-		if l.Different > 0 {
-			bad = append(bad, plural(l.Different, noun))
+		left := map[string]int{"table": tables, "sequence": sequences}[noun] // that could not be compared
+		if left > 0 {
+			unknown = append(unknown, plural(left, noun))
+		}
+		if n := l.Different - left; n > 0 {
+			bad = append(bad, plural(n, noun))
 		}
 	}
 	what := cmp.Or(strings.Join(all, ", "), "nothing to compare")
@@ -369,7 +412,14 @@ func verdict(r *verify.Report) string {
 	if r.Equal() {
 		return fmt.Sprintf("equal: %s, compared in %s", what, ui.Duration(r.Elapsed))
 	}
-	return fmt.Sprintf("DIFFERENT: %s, of %s, compared in %s", strings.Join(bad, ", "), what, ui.Duration(r.Elapsed))
+	var found []string
+	if len(bad) > 0 {
+		found = append(found, "DIFFERENT: "+strings.Join(bad, ", "))
+	}
+	if len(unknown) > 0 {
+		found = append(found, "NOT COMPARED: "+strings.Join(unknown, ", "))
+	}
+	return fmt.Sprintf("%s, of %s, compared in %s", strings.Join(found, "; "), what, ui.Duration(r.Elapsed))
 }
 
 // plural is ui.Plural for words with endings of their own.

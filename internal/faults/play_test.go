@@ -332,6 +332,9 @@ func (l *lab) afterMigrate(t *testing.T, s *scenario, db string, status int) str
 		return "complete"
 	}
 	again := func(flags ...string) (int, string) {
+		if i := slices.Index(s.flags, "--copy-format"); i >= 0 { // it is part of what is resumed
+			flags = append(flags, s.flags[i:i+2]...)
+		}
 		p := l.start(t, l.arguments(&scenario{verb: "migrate", jobs: s.jobs, flags: flags}, "", db, false)...)
 		return p.wait(t), p.output()
 	}
