@@ -58,13 +58,20 @@ func TestRefused(t *testing.T) {
 			s.Exec(t, target, "GRANT SELECT ON denied TO "+role)
 			cfg := s.Config(t, source)
 			cfg.User = role
-			r := compare(t, cfg, s.Config(t, target), verify.Options{Jobs: 1})
-			wantDifferences(t, r,
-				"table public.denied - 1: source: permission denied for table denied (SQLSTATE 42501)",
-				`table public.secret - 1: source: query would be affected by row-level security policy for table "secret" (SQLSTATE 42501)`)
+			for _, engine := range []verify.Engine{verify.EngineStream, verify.EnginePush} {
+				r := compare(t, cfg, s.Config(t, target), verify.Options{Jobs: 1, Engine: engine})
+				wantDifferences(t, r,
+					"table public.denied - 1: source: permission denied for table denied (SQLSTATE 42501)",
+					`table public.secret - 1: source: query would be affected by row-level security policy for table "secret" (SQLSTATE 42501)`)
+				for _, x := range r.Tables {
+					if x.Unread() != !x.Equal || x.Engine != engine { // asking again would not help
+						t.Errorf("%s: %+v", engine, x)
+					}
+				}
+			}
 			cfg = s.Config(t, target)
 			cfg.User = role
-			r = compare(t, s.Config(t, source), cfg, verify.Options{Jobs: 1, Levels: []verify.Level{verify.LevelCounts}})
+			r := compare(t, s.Config(t, source), cfg, verify.Options{Jobs: 1, Levels: []verify.Level{verify.LevelCounts}})
 			wantDifferences(t, r, `table public.secret 1 -: target: query would be affected by row-level security policy for table "secret" (SQLSTATE 42501)`)
 			s.Exec(t, source, "REVOKE ALL ON a, secret, z FROM "+role)
 			s.Exec(t, target, "REVOKE ALL ON a, denied, secret, z FROM "+role)
