@@ -21,8 +21,8 @@ type Engine string
 
 // The engines.
 const (
-	// EngineAuto takes EnginePush for servers that are far and EngineStream for
-	// near ones.
+	// EngineAuto takes EnginePush for servers that are far or behind a slow network,
+	// and EngineStream for others.
 	EngineAuto Engine = "auto"
 	// EngineStream reads all rows and digests them here.
 	EngineStream Engine = "stream"
@@ -43,8 +43,20 @@ func ParseEngine(name string) (Engine, error) {
 }
 
 // far is the round trip from which a server is taken for one at the other end of
-// a network that is slower than digesting on the server.
+// a network that is slower than digesting on the server. Behind a network that is
+// fast all the same, digesting there takes less than twice as long as streams do;
+// behind a slow one streams take any number of times longer. So the network's
+// speed, which takes many round trips to show, is measured only for near servers.
 const far = 3 * time.Millisecond
+
+// A near server's network is slow if it brings less than slow bytes a second. That
+// is measured with speedSample bytes, if there are as many rows as would make
+// worthMeasuring parts.
+const (
+	slow           = 64 << 20
+	speedSample    = 4 << 20
+	worthMeasuring = 4
+)
 
 // A pushed digest sums up the rows' text as a row value, (1,"a b",,""), which
 // tells NULL from an empty string and from the text NULL, by two hashes of 64
@@ -110,23 +122,68 @@ func (c *comparison) chooseEngine(ctx context.Context) error {
 		c.engineReason = "what was recorded of the source is the digest of a stream"
 	case c.opts.Engine == EngineStream:
 		c.engineReason = "as asked for"
-	case c.opts.Engine != EnginePush && max(source.roundTrip, target.roundTrip) < far:
-		c.engineReason = fmt.Sprintf("both servers are near: %v and %v for a round trip", source.roundTrip.Round(10*time.Microsecond), target.roundTrip.Round(10*time.Microsecond))
+	case c.opts.Engine == EnginePush && source.encoding == target.encoding:
+		return c.calibrate(ctx, "as asked for")
 	case source.encoding != target.encoding:
 		c.engineReason = fmt.Sprintf("the databases have different encodings, %s and %s", source.encoding, target.encoding)
 	default:
-		if err := c.calibrate(ctx); err != nil {
-			return err
-		}
+		return c.measureEngine(ctx)
 	}
-	if c.opts.Engine == EnginePush && c.engine == EngineStream {
+	if c.opts.Engine == EnginePush {
 		c.opts.Logger.Warn("all tables are read as a whole: " + c.engineReason)
 	}
 	return nil
 }
 
-// calibrate takes the pushed engine if both servers hash alike.
-func (c *comparison) calibrate(ctx context.Context) error {
+// measureEngine takes the pushed engine if a server is far or its network slow.
+func (c *comparison) measureEngine(ctx context.Context) error {
+	source, target := c.ends[0], c.ends[1]
+	trips := fmt.Sprintf("%v and %v for a round trip", source.roundTrip.Round(10*time.Microsecond), target.roundTrip.Round(10*time.Microsecond))
+	if max(source.roundTrip, target.roundTrip) >= far {
+		return c.calibrate(ctx, trips)
+	}
+	c.engineReason = "both servers are near: " + trips
+	var bytes int64
+	for _, it := range source.tables {
+		bytes += it.size.Bytes
+	}
+	if bytes < worthMeasuring*c.leastPart() {
+		return nil
+	}
+	a, b, err := both(ctx, c, (*end).speed)
+	if err != nil {
+		return err
+	}
+	speeds := fmt.Sprintf("%.0f and %.0f MB/s", a/1e6, b/1e6)
+	if min(a, b) < slow {
+		return c.calibrate(ctx, speeds)
+	}
+	c.engineReason += ", " + speeds
+	return nil
+}
+
+// speed measures how many bytes a second a server sends. A busy machine is slow at
+// times: the best of a few tries counts.
+func (e *end) speed(ctx context.Context) (best float64, err error) {
+	err = e.with(ctx, func(conn *pgx.Conn) error {
+		for range 3 {
+			began := time.Now()
+			if _, err := conn.PgConn().Exec(ctx, fmt.Sprintf("SELECT pg_catalog.repeat('x', %d)", speedSample)).ReadAll(); err != nil {
+				return fmt.Errorf("%s: measure the network: %w", e.name, err)
+			}
+			took := time.Since(began)
+			best = max(best, speedSample/took.Seconds())
+			if best >= slow || took > time.Second {
+				break
+			}
+		}
+		return nil
+	})
+	return best, err
+}
+
+// calibrate takes the pushed engine, for a reason, if both servers hash alike.
+func (c *comparison) calibrate(ctx context.Context, why string) error {
 	type sample struct {
 		digest  copyproto.Digest
 		refused error
@@ -151,10 +208,11 @@ func (c *comparison) calibrate(ctx context.Context) error {
 	case source.digest != target.digest:
 		c.engineReason = "the two servers do not hash alike"
 	default:
-		c.engine, c.engineReason = EnginePush, fmt.Sprintf("%v and %v for a round trip", c.ends[0].roundTrip.Round(10*time.Microsecond), c.ends[1].roundTrip.Round(10*time.Microsecond))
-		if c.opts.Engine == EnginePush {
-			c.engineReason = "as asked for"
-		}
+		c.engine, c.engineReason = EnginePush, why
+		return nil
+	}
+	if c.opts.Engine == EnginePush {
+		c.opts.Logger.Warn("all tables are read as a whole: " + c.engineReason)
 	}
 	return nil
 }

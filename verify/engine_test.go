@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pghaul/pghaul/internal/faults"
 	"github.com/pghaul/pghaul/internal/pgtest"
 	"github.com/pghaul/pghaul/internal/pgtest/proxy"
 	"github.com/pghaul/pghaul/progress"
@@ -176,6 +177,36 @@ func TestEngineByDistance(t *testing.T) {
 	r, err = verify.Run(t.Context(), s.Config(t, source), away(target), verify.Options{Engine: verify.EngineStream})
 	if err != nil || r.Engine != verify.EngineStream || r.Tables[0].Engine != verify.EngineStream || !r.Equal() {
 		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+// So do servers that are near, behind a slow network, if there is something to
+// compare.
+func TestEngineBySpeed(t *testing.T) {
+	t.Parallel()
+	s := newest(t)
+	source, target := two(t, s, "CREATE TABLE a AS SELECT i, repeat('x', 100) AS t FROM generate_series(1, 3000) i")
+	p, err := faults.NewProxy(fmt.Sprintf("%s:%d", s.Host, s.Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	p.Arm(faults.Fault{Action: faults.Throttle, Direction: faults.Down, Rate: 16 << 20})
+	cfg := s.Config(t, target)
+	cfg.Host, cfg.Port = p.Host(), uint16(p.Port())
+	for _, tt := range []struct {
+		part   int64
+		engine verify.Engine
+		reason string
+	}{{64 << 10, verify.EnginePush, "MB/s"}, {0, verify.EngineStream, "for a round trip"}} {
+		r, err := verify.Run(t.Context(), s.Config(t, source), cfg, verify.Options{PartSize: tt.part, Levels: dataLevels()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		far := max(r.Source.RoundTrip, r.Target.RoundTrip) >= 3*time.Millisecond // on a very busy machine
+		if !far && (r.Engine != tt.engine || !strings.HasSuffix(r.EngineReason, tt.reason)) || !r.Equal() {
+			t.Errorf("parts of %d: engine %s, %q", tt.part, r.Engine, r.EngineReason)
+		}
 	}
 }
 

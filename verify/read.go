@@ -32,6 +32,14 @@ type part struct {
 // Options.PartSize does not say otherwise.
 const partSize = 64 << 20
 
+// leastPart is the least that is worth a part of its own, in bytes.
+func (c *comparison) leastPart() int64 {
+	if c.opts.PartSize > 0 {
+		return c.opts.PartSize
+	}
+	return partSize
+}
+
 // readAll reads the rows of units, at both ends at once, each on as many
 // connections as there are jobs. The longest parts come first: none is left for
 // one connection while others have nothing to do.
@@ -86,11 +94,7 @@ func (c *comparison) parts(p *pair, end int) []part {
 	}
 	ranges := []string{""}
 	if it.data != nil && p.described().Condition == "" {
-		least := c.opts.PartSize
-		if least <= 0 {
-			least = partSize
-		}
-		ranges = catalog.TIDRanges(it.size, c.opts.Jobs, least, c.ends[end].version)
+		ranges = catalog.TIDRanges(it.size, c.opts.Jobs, c.leastPart(), c.ends[end].version)
 	}
 	if p.counted < 0 {
 		p.counted = end
