@@ -25,18 +25,20 @@ func (m *migration) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.report.Verify, err = m.compare(ctx, tables, m.src.largeObjects())
+	m.report.Verify, err = m.compare(ctx, tables, m.src.largeObjects(), m.ahead.journal)
 	return err
 }
 
-func (m *migration) compare(ctx context.Context, tables []archive.TableData, objects []verify.RecordedObject) (*verify.Report, error) {
+// compare compares what is recorded with the target. known, which may be nil, has
+// the tables that were compared ahead.
+func (m *migration) compare(ctx context.Context, tables []archive.TableData, objects []verify.RecordedObject, known *verify.Journal) (*verify.Report, error) {
 	levels := []verify.Level{verify.LevelDigest}
 	if len(objects) > 0 {
 		levels = append(levels, verify.LevelLargeObjects)
 	}
 	record := verify.Record{Source: m.live.from(), Tables: tables, LargeObjects: objects}
 	rep, err := verify.Recorded(ctx, m.journal.Target(), record, verify.Options{
-		Jobs: m.opts.Jobs, Levels: levels, IgnoreExtra: true, Logger: m.opts.Logger, Progress: m.opts.Progress,
+		Jobs: m.opts.Jobs, Levels: levels, IgnoreExtra: true, Journal: known, Logger: m.opts.Logger, Progress: m.opts.Progress,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("compare rows: %w", err)

@@ -83,6 +83,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Progress counts; nil counts nothing.
 	Progress *progress.Tracker
+
+	aheadBytes int64 // see there; 0 is the default
 }
 
 // AutoFormat takes the binary format where the servers and the types of a table

@@ -21,9 +21,13 @@ func (m *migration) restore(ctx context.Context, want func(*restore.Step) bool) 
 	watching, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	j.opened = func() { wg.Go(func() { m.releaseWhenLoaded(watching, j.loads) }) }
-	rep, err := restore.Run(ctx, m.journal.Target(), m.src, restore.Options{
+	opts := restore.Options{
 		Jobs: m.opts.Jobs, ExitOnError: !m.opts.KeepGoing, Journal: j, Logger: m.opts.Logger, Progress: m.opts.Progress,
-	})
+	}
+	if m.ahead != nil {
+		opts.TableDone = m.ahead.tableDone
+	}
+	rep, err := restore.Run(ctx, m.journal.Target(), m.src, opts)
 	stop()
 	wg.Wait()
 	if rep != nil {

@@ -105,7 +105,7 @@ func (m *migration) differing(ctx context.Context, tables []*loaded) ([]*loaded,
 	if err != nil || len(recorded) == 0 {
 		return again, err
 	}
-	rep, err := m.compare(ctx, recorded, nil)
+	rep, err := m.compare(ctx, recorded, nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,7 @@ type runState struct {
 	// running says that this is more than a plan; rechecked, that what an earlier
 	// run has loaded was compared with the source.
 	running, rechecked bool
+	ahead              *ahead // nil where rows are not compared
 }
 
 // details are what a rollback needs of the plan. They are kept in the journal.
@@ -61,7 +62,9 @@ func (m *migration) run(ctx context.Context) error {
 	defer m.worker.close()
 	err := m.begin(ctx)
 	if err == nil {
+		stop := m.compareAhead(ctx)
 		err = m.phases(ctx)
+		stop()
 	}
 	if err == nil && len(m.report.Failed) == 0 {
 		err = m.verify(ctx)

@@ -84,6 +84,11 @@ type Options struct {
 	Application string
 	// Journal notes what is done; nil notes nothing.
 	Journal Journal
+	// TableDone is called with the entry of a table's rows when nothing is left to
+	// do to the table while other tables are still worked on: its rows are in, and
+	// its indexes, keys and triggers are made, or have failed. It is called by the
+	// workers, which wait for it. nil calls nothing.
+	TableDone func(data *archive.Entry)
 	// Logger hears what a user of -v wants to know, a line an object; nil discards.
 	Logger *slog.Logger
 	// Progress counts; nil counts nothing.

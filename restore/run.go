@@ -304,6 +304,7 @@ func (r *run) parallel(ctx context.Context, pool chan *worker, of ...Stage) erro
 		return nil
 	}
 	r.opts.Progress.Phase(string(of[0]))
+	done := r.tablesDone(groups)
 	err := sched.Run(ctx, cap(pool), nodes, func(ctx context.Context, node, idle int) error {
 		w := <-pool
 		defer func() { pool <- w }()
@@ -313,7 +314,11 @@ func (r *run) parallel(ctx context.Context, pool chan *worker, of ...Stage) erro
 		if err := w.budgetHelpers(ctx, r.plan.Steps[groups[node][0]].Entry.Kind, cap(pool)-idle); err != nil {
 			return err
 		}
-		return r.group(ctx, w, groups[node])
+		if err := r.group(ctx, w, groups[node]); err != nil {
+			return err
+		}
+		done(groups[node])
+		return nil
 	})
 	if err != nil {
 		r.stopped(ctx, err)

@@ -168,6 +168,9 @@ func (u *unit) tail() []*message {
 	if sql := u.r.note(u.steps); sql != "" {
 		all = append(all, &message{step: -1, sql: sql})
 	}
+	if u.countsNow() {
+		all = append(all, &message{step: -1, sql: countNow})
+	}
 	return append(all, &message{step: -1, sql: commitSQL})
 }
 

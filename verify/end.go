@@ -39,6 +39,7 @@ type end struct {
 	version      pg.Version
 	database     string
 	views        bool // compare the contents of materialized views, too
+	unlocked     bool // tables are not locked before they are read
 	snapshot     *pg.Snapshot
 	// marks are what the counters of tables say, by OID, and oid is the database's;
 	// only where there is a journal.
@@ -155,7 +156,10 @@ func (e *end) open(ctx context.Context, opts catalog.Options, define, marks bool
 		pg.Close(leader)
 		return fmt.Errorf("%s: %w", e.name, err)
 	}
-	opts.Lock, opts.Standby = e.lock, e.snapshot.Standby
+	opts.Standby = e.snapshot.Standby
+	if !e.unlocked {
+		opts.Lock = e.lock
+	}
 	db, err := e.load(ctx, opts)
 	for try := 1; pg.Code(err) == "53200" && try < patience; try++ {
 		// The other end's locks may have filled the lock table of a server that

@@ -3,6 +3,7 @@ package verify
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,13 +18,13 @@ import (
 	"github.com/pghaul/pghaul/copyproto"
 )
 
-// A Journal notes in a file which tables were found equal, so that a run that
-// was interrupted need not begin again. A later run has snapshots of its own:
+// A Journal notes, in a file or in memory, which tables were found equal, so that
+// a run that was interrupted need not begin again. A later run has snapshots of its own:
 // for it, a table is what it was as long as the counters of both servers say that
 // nobody has written to it since.
 type Journal struct {
 	mu    sync.Mutex
-	file  *os.File
+	file  *os.File // nil for one in memory
 	head  *journalHead
 	known map[key]noted
 	err   error // of writing
@@ -47,6 +48,9 @@ type noted struct {
 	// Taken is when the source's snapshot was taken.
 	Taken time.Time `json:"taken"`
 }
+
+// NewJournal returns a journal in memory.
+func NewJournal() *Journal { return &Journal{known: map[key]noted{}} }
 
 // OpenJournal opens the file, which need not exist. With resume, what it holds
 // is taken for known; otherwise the file begins anew.
@@ -100,10 +104,16 @@ func (j *Journal) read() error {
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.file == nil {
+		return nil
+	}
 	return errors.Join(j.err, j.file.Close())
 }
 
 func (j *Journal) write(v any) {
+	if j.file == nil {
+		return
+	}
 	line, err := json.Marshal(v)
 	if err == nil {
 		_, err = j.file.Write(append(line, '\n'))
@@ -165,6 +175,10 @@ func (c *comparison) marks(u *unit) (marks [2]string, ok bool) {
 	for i, e := range c.ends {
 		for _, p := range u.pairs {
 			it := p.items[i]
+			if it != nil && it.recorded != nil { // which nothing changes
+				marks[i] += "recorded;"
+				continue
+			}
 			if it == nil || it.data == nil {
 				continue
 			}
@@ -194,7 +208,9 @@ func (c *comparison) recall(u *unit) bool {
 	if j == nil || u.pairs[0].countOnly != "" {
 		return false
 	}
+	j.mu.Lock()
 	n, there := j.known[u.key]
+	j.mu.Unlock()
 	marks, ok := c.marks(u)
 	if !there || !ok || n.Marks != marks || !slices.Equal(n.Columns, u.columns()) || u.problem() != "" {
 		return false
@@ -222,7 +238,14 @@ func (c *comparison) note(u *unit) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.write(noted{Schema: u.schema, Name: u.name, Columns: u.columns(), Engine: u.engine, Digest: u.sum(0).String(), Marks: marks, Taken: c.ends[0].snapshot.Taken})
+	n := noted{Schema: u.schema, Name: u.name, Columns: u.columns(), Engine: u.engine, Digest: u.sum(0).String(), Marks: marks}
+	if s := cmp.Or(c.ends[0].snapshot, c.ends[1].snapshot); s != nil {
+		n.Taken = s.Taken
+	}
+	if j.file == nil {
+		j.known[u.key] = n
+	}
+	j.write(n)
 }
 
 // beginJournal checks that the journal is about these databases.
@@ -231,8 +254,11 @@ func (c *comparison) beginJournal() error {
 	if j == nil {
 		return nil
 	}
-	if c.ends[0].rec != nil {
-		return errors.New("a journal is for comparing two databases")
+	if c.ends[0].rec == nil {
+		return j.begin([2]string{c.ends[0].identity(), c.ends[1].identity()})
 	}
-	return j.begin([2]string{c.ends[0].identity(), c.ends[1].identity()})
+	if j.file != nil {
+		return errors.New("a journal in a file is for comparing two databases")
+	}
+	return nil // it is not kept for another run
 }

@@ -59,7 +59,7 @@ type Options struct {
 	PartSize int64
 	// Journal knows tables that an earlier run has found equal, which are not read
 	// again unless somebody has written to them since, and hears of those that are
-	// equal now. It is for comparing two databases; nil notes nothing.
+	// equal now. nil notes nothing. What is recorded takes one in memory only.
 	Journal *Journal
 	// Select says which tables and sequences to compare; zero means all. What a
 	// pattern names must be in the source; it may be missing in the target. A
@@ -138,6 +138,18 @@ func FromArchive(ctx context.Context, r archive.Reader, target *pgx.ConnConfig, 
 		return nil, fmt.Errorf("source: %w", err)
 	}
 	return recordedRun(ctx, rec, target, opts)
+}
+
+// Ahead is Recorded for a target of which other tables are still worked on: it
+// locks no table but the one it reads, and only notes in opts.Journal, which is
+// one in memory, what is equal. A later call of Recorded with that journal reads
+// those tables again that have been written to since, by the servers' counters.
+func Ahead(ctx context.Context, target *pgx.ConnConfig, r Record, opts Options) error {
+	source := &end{name: "source", rec: &recording{source: r.Source, tables: r.Tables}}
+	opts.Levels, opts.IgnoreExtra = []Level{LevelDigest}, true
+	opts.Select = catalog.Selection{DataOnly: true, NoLargeObjects: true} // definitions may be changing
+	_, err := run(ctx, source, &end{name: "target", cfg: target, monetary: r.Source.LCMonetary, unlocked: true}, opts)
+	return err
 }
 
 func recordedRun(ctx context.Context, rec *recording, target *pgx.ConnConfig, opts Options) (*Report, error) {
