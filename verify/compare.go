@@ -83,7 +83,13 @@ func (c *comparison) beating(ctx context.Context, do func(context.Context) error
 }
 
 // compare works on one level after the other.
-func (c *comparison) compare(ctx context.Context) error {
+func (c *comparison) compare(ctx context.Context) (err error) {
+	if c.report.Same, err = c.isSame(ctx); err != nil {
+		return err
+	}
+	if c.report.Same {
+		c.opts.Logger.Warn("source and target are the same database, which is compared with itself")
+	}
 	if err := c.plan(ctx); err != nil {
 		return err
 	}

@@ -29,6 +29,9 @@ type Report struct {
 	// were not digested. EngineReason says why.
 	Engine       Engine `json:"engine,omitempty"`
 	EngineReason string `json:"engine_reason,omitempty"`
+	// Same says that source and target are one database, by whatever addresses:
+	// that it is equal says nothing about a copy.
+	Same bool `json:"same,omitempty"`
 	// Retries counts the connections that were lost and replaced.
 	Retries int           `json:"retries,omitempty"`
 	Elapsed time.Duration `json:"elapsed_ns"`

@@ -95,6 +95,7 @@ type jsonVerify struct {
 	Levels       []jsonLevel       `json:"levels"`
 	Engine       string            `json:"engine,omitempty"`
 	EngineReason string            `json:"engine_reason,omitempty"`
+	Same         bool              `json:"same,omitempty"`
 	Retries      int               `json:"retries"`
 	Seconds      float64           `json:"seconds"`
 }
@@ -136,7 +137,7 @@ func verifyReport(r *verify.Report, digests bool) any {
 	}
 	out := jsonVerify{
 		Equal: r.Equal(), Snapshot: r.Snapshot, Source: endReport(r.Source), Target: endReport(r.Target), Seconds: r.Elapsed.Seconds(),
-		Engine: string(r.Engine), EngineReason: r.EngineReason, Retries: r.Retries,
+		Engine: string(r.Engine), EngineReason: r.EngineReason, Same: r.Same, Retries: r.Retries,
 		Tables: make([]jsonTable, len(r.Tables)), Sequences: make([]jsonSequence, len(r.Sequences)),
 		Differences: make([]jsonDifference, len(r.Differences)), Levels: make([]jsonLevel, len(r.Levels)),
 	}

@@ -100,6 +100,9 @@ func method(r *verify.Report) []string {
 		}
 	}
 	var lines []string
+	if r.Same {
+		lines = append(lines, "source and target are the same database, which was compared with itself")
+	}
 	if r.Engine == verify.EnginePush {
 		lines = append(lines, "rows were digested by the servers ("+r.EngineReason+")")
 	}
