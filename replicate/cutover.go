@@ -25,8 +25,11 @@ type CutoverOptions struct {
 	// than 0 none.
 	Headroom int64
 	// Verify compares the ends while the source is fenced and the target has
-	// everything; an error fails the cut-over. Its context ends with MaxDowntime.
-	// nil compares nothing. A dry run does not call it.
+	// everything; an error fails the cut-over. Its context has a deadline (none if
+	// MaxDowntime has none), before which it has to return: it comes so much earlier
+	// than MaxDowntime that there is time left to hand over. nil compares nothing. A
+	// dry run calls it, too, so that it is measured; the source is written to
+	// meanwhile, so that differences mean nothing.
 	Verify func(ctx context.Context) error
 }
 
@@ -254,11 +257,7 @@ func (c *cutter) behindFence(ctx context.Context) error {
 			return err
 		}},
 		{"drain", c.drain},
-		{"sequences", func(ctx context.Context) error {
-			n, _, err := c.sequences(ctx, c.cut.headroom(), true)
-			c.report.Sequences = n
-			return err
-		}},
+		{"sequences", c.setSequences},
 		{"verify", c.verify},
 		// Whoever could not be ended might have written after all: it is brought along.
 		{"drain again", c.drain},
@@ -279,11 +278,50 @@ func (c *cutter) behindFence(ctx context.Context) error {
 	return nil
 }
 
+// verify has the ends compared, for as long as the steps after it leave time.
 func (c *cutter) verify(ctx context.Context) error {
-	if err := c.cut.Verify(ctx); err != nil {
+	if most := c.cut.maxDowntime(); most > 0 {
+		var spent time.Duration
+		for _, s := range c.report.Steps {
+			if s.Fenced {
+				spent += s.Time
+			}
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, most-spent-c.reserve(spent), ErrMaxDowntime)
+		defer cancel()
+	}
+	err := c.cut.Verify(ctx)
+	if err != nil && errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		return fmt.Errorf("compare the ends: %w", context.Cause(ctx))
+	}
+	if err != nil {
 		return fmt.Errorf("compare the ends: %w", err)
 	}
 	return nil
+}
+
+// reserve is the time to keep for what comes after the comparison, which is draining
+// once more and a few statements at the target: as much as the steps before it have
+// taken and half as much again, but at least a tenth of what there is, and with a way
+// back, which makes a slot, twice that.
+func (c *cutter) reserve(spent time.Duration) time.Duration {
+	least := c.cut.maxDowntime() / 10
+	if c.cut.Reversible {
+		least *= 2
+	}
+	return max(spent*3/2, least)
+}
+
+// setSequences sets the target's sequences, and sees that they stand where they are
+// to stand.
+func (c *cutter) setSequences(ctx context.Context) error {
+	n, _, err := c.sequences(ctx, c.cut.headroom(), true)
+	if err != nil {
+		return err
+	}
+	c.report.Sequences = n
+	return c.compareSequences(ctx)
 }
 
 // wakeTarget brings back what had to wait while changes were applied. A subscription

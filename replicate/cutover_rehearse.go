@@ -31,8 +31,12 @@ func (c *cutter) rehearse(ctx context.Context) error {
 			c.report.Sequences = n
 			return err
 		}},
+		{"verify", c.verify},
 	}
 	for _, s := range steps {
+		if s.name == "verify" && c.cut.Verify == nil {
+			continue
+		}
 		if err := c.step(ctx, s.name, true, s.do); err != nil {
 			return err
 		}

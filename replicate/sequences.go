@@ -133,6 +133,45 @@ func (c *control) sequences(ctx context.Context, headroom int64, set bool) (n in
 	return n, warnings, nil
 }
 
+// behindQuery finds sequences that stand before a value, in the direction in which
+// they count.
+const behindQuery = `SELECT w.i FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int8[]), pg_catalog.unnest($4::int8[])) WITH ORDINALITY AS w(nsp, rel, value, step, i)
+JOIN pg_catalog.pg_namespace n ON n.nspname = w.nsp JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.rel AND c.relkind = 'S'
+WHERE CASE WHEN c.relkind <> 'S' OR NOT pg_catalog.has_sequence_privilege(c.oid, 'SELECT,USAGE') THEN false -- in this order, whatever the plan
+  WHEN w.step > 0 THEN coalesce(pg_catalog.pg_sequence_last_value(c.oid) < w.value, true) ELSE coalesce(pg_catalog.pg_sequence_last_value(c.oid) > w.value, true) END
+ORDER BY w.i`
+
+// compareSequences returns an error if a sequence of the target would return a
+// value that the source's has returned. Of sequences that the target lacks, or that
+// may not be read there, nothing is said here: setting them has told.
+func (c *control) compareSequences(ctx context.Context) error {
+	all, err := c.readSequences(ctx)
+	if err != nil {
+		return err
+	}
+	var schemas, names []string
+	var values, steps []int64
+	for _, s := range all {
+		if s.last != nil {
+			schemas, names = append(schemas, c.targetSchemaOf(s.schema)), append(names, s.name)
+			values, steps = append(values, *s.last), append(steps, s.increment)
+		}
+	}
+	rows, err := c.target.Query(ctx, behindQuery, schemas, names, values, steps)
+	if err != nil {
+		return fmt.Errorf("compare the sequences: %w", err)
+	}
+	behind, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil {
+		return fmt.Errorf("compare the sequences: %w", err)
+	}
+	if len(behind) > 0 {
+		i := behind[0] - 1
+		return fmt.Errorf("compare the sequences: %d of the target are behind those of the source, among them %s, which stands at %d at the source", len(behind), quote.Qualified(schemas[i], names[i]), values[i])
+	}
+	return nil
+}
+
 // followsSchema says that tables of a schema of the source are followed.
 func (c *control) followsSchema(schema string) bool {
 	return slices.ContainsFunc(c.Tables, func(t Table) bool { return t.Schema == schema })

@@ -18,6 +18,7 @@ import (
 type cutoverFlags struct {
 	followFlags
 	cut    replicate.CutoverOptions
+	rows   rowCheck
 	format string
 }
 
@@ -25,14 +26,19 @@ func newCutover(g *globals) *cobra.Command {
 	o := new(cutoverFlags)
 	cmd, f := o.command(g, "cutover", "Hand over from the source to the target that follows it", `cutover hands over to a target that follows its source (pghaul migrate --follow):
 writes are kept out of the source, the target gets what it does not have yet, the
-sequences are set, and triggers and foreign keys come back. From then on
-applications are to write to the target; the source takes no writes any more. The
-downtime is measured. If it would take longer than --max-downtime, or anything
+sequences are set, rows are compared, and triggers and foreign keys come back. From
+then on applications are to write to the target; the source takes no writes any more.
+The downtime is measured. If it would take longer than --max-downtime, or anything
 fails, writes are let in at the source again and nothing has changed.
+
+Rows are compared while writes are kept out, so that they have to be equal: the
+smallest tables first, as many as there is time for, which leaves a tenth of
+--max-downtime or more for the hand-over. A difference undoes it all. What was not
+compared is named; with --verify=full that undoes it as well.
 
 Sessions of the source's database are ended, those of superusers perhaps not: the
 report names them. With --dry-run every step is measured that can be without keeping
-writes out.`, replicate.Cutover)
+writes out, and the comparison as well.`, replicate.Cutover)
 	f.BoolVar(&o.cut.DryRun, "dry-run", false, "measure the steps, and change nothing")
 	f.BoolVar(&o.cut.Reversible, "reversible", false, "keep the target's changes for the source from then on, so that \"pghaul cutback\" can go\nback; \"pghaul follow run --back\" brings them")
 	cmd.Flags().AddFlagSet(f)
@@ -44,7 +50,7 @@ func newCutback(g *globals) *cobra.Command {
 	cmd, _ := o.command(g, "cutback", "Go back to the source after a cut-over that is reversible", `cutback goes back to the source after "pghaul cutover --reversible", with everything
 that was written to the target since: a cut-over in the other direction, after which
 the source takes writes again, and the target does not. --source and --target are
-those of the cut-over. If anything fails the target stays in charge.`, replicate.Cutback)
+those of the cut-over. If anything fails, or rows differ, the target stays in charge.`, replicate.Cutback)
 	return cmd
 }
 
@@ -65,6 +71,8 @@ func (o *cutoverFlags) command(g *globals, use, short, long string, do handOver)
 				return usagef("--format %q: want text or json", o.format)
 			case o.cut.MaxDowntime <= 0:
 				return usagef("--max-downtime %v: want more than nothing", o.cut.MaxDowntime)
+			case o.rows.mode != verifyAuto && o.rows.mode != verifyFull && o.rows.mode != verifyNone:
+				return usagef("--verify %q: want auto, full or none", o.rows.mode)
 			}
 			if err := o.check(); err != nil {
 				return err
@@ -73,7 +81,7 @@ func (o *cutoverFlags) command(g *globals, use, short, long string, do handOver)
 			if err != nil {
 				return err
 			}
-			r, err := o.handOver(cmd.Context(), g, do)
+			r, err := o.handOver(cmd.Context(), g, use == "cutback", do)
 			var result any
 			if r != nil {
 				result = r
@@ -87,16 +95,22 @@ func (o *cutoverFlags) command(g *globals, use, short, long string, do handOver)
 	f := what.flags
 	f.StringVar(&o.id, "id", "", "the follow of this `ID`, as status shows it, where the target has several")
 	f.DurationVar(&o.cut.MaxDowntime, "max-downtime", 30*time.Second, "undo it if writes would be kept out for longer than `TIME`, such as 10s")
+	f.StringVar(&o.rows.mode, "verify", verifyAuto, "compare rows behind the fence: `WHAT` auto, as many tables as there is time for, full,\nall of them or it is undone, or none")
 	f.StringVar(&o.format, "format", "text", "`FORMAT` of the output: text or json")
 	addReportFlag(f, g)
 	addGroups(cmd, both, what)
 	return cmd, f
 }
 
-func (o *cutoverFlags) handOver(ctx context.Context, g *globals, do handOver) (*replicate.CutoverReport, error) {
+func (o *cutoverFlags) handOver(ctx context.Context, g *globals, back bool, do handOver) (*jsonCutover, error) {
 	opts, err := o.followOptions(ctx, g)
 	if err != nil {
 		return nil, err
+	}
+	if o.rows.mode != verifyNone {
+		o.rows.rehearsal = o.cut.DryRun
+		o.rows.prepare(ctx, opts, back)
+		o.cut.Verify = o.rows.run
 	}
 	r, err := do(ctx, opts, o.cut)
 	if r == nil {
@@ -107,20 +121,20 @@ func (o *cutoverFlags) handOver(ctx context.Context, g *globals, do handOver) (*
 	}
 	var printErr error
 	if o.format == "json" {
-		printErr = writeJSON(g.stdout, r)
+		printErr = writeJSON(g.stdout, cutoverReport(r, &o.rows))
 	} else {
-		_, printErr = io.WriteString(g.stdout, cutoverText(r, err))
+		_, printErr = io.WriteString(g.stdout, cutoverText(r, &o.rows, err))
 	}
 	if r.Done && err != nil {
 		// What is left keeps nobody from working at the new place.
 		g.warn("%v", err)
 		err = errIncomplete
 	}
-	return r, errors.Join(err, printErr)
+	return cutoverReport(r, &o.rows), errors.Join(err, printErr)
 }
 
 // cutoverText is what cutover prints.
-func cutoverText(r *replicate.CutoverReport, err error) string {
+func cutoverText(r *replicate.CutoverReport, rows *rowCheck, err error) string {
 	var b strings.Builder
 	for _, s := range r.Steps {
 		note := ""
@@ -135,6 +149,7 @@ func cutoverText(r *replicate.CutoverReport, err error) string {
 	for _, s := range r.Sessions {
 		fmt.Fprintf(&b, "session %s of the source could not be ended; it writes nothing now: end it\n", ui.Redact(s))
 	}
+	b.WriteString(rows.text(r))
 	switch {
 	case r.Done:
 		fmt.Fprintf(&b, "Handed over at %s with a downtime of %s; %s set.\n", r.LSN, ui.Duration(r.Downtime), ui.Plural(int64(r.Sequences), "sequence"))
