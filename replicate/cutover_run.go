@@ -86,23 +86,53 @@ func (c *cutter) drain(ctx context.Context) error {
 	if err := setRecord(ctx, c.target, c.ID, "stop_at = $2::text::pg_lsn", lsn.String()); err != nil {
 		return err
 	}
-	if c.run == nil {
-		if err := c.startRun(ctx); err != nil {
-			return err
+	for {
+		if c.run == nil {
+			if err := c.startRun(ctx); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-c.run.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		err := c.run.err
+		c.stopRun()
+		if errors.Is(err, ErrTakenOver) {
+			// By one that is started again whenever it ends, perhaps: whoever it is brings
+			// the same.
+			c.log.Info("cut-over: " + err.Error())
+			there := false
+			if there, err = c.brought(ctx, lsn); err == nil && !there {
+				continue
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("bring the target up to %s: %w", lsn, err)
+		}
+		c.report.LSN = lsn
+		return nil
+	}
+}
+
+// brought waits a moment for another process to bring the target up to a position.
+func (c *cutter) brought(ctx context.Context, lsn LSN) (bool, error) {
+	for range 20 {
+		r, err := readRecord(ctx, c.target, c.ID)
+		switch {
+		case err != nil:
+			return false, err
+		case r.Done():
+			return false, fmt.Errorf("another process has ended follow %s meanwhile (%s): %w", c.ID, r.Stage, ErrEnded)
+		case r.Applied >= lsn:
+			return true, nil
+		}
+		if err := pg.Sleep(ctx, 100*time.Millisecond); err != nil {
+			return false, err
 		}
 	}
-	select {
-	case <-c.run.done:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	err := c.run.err
-	c.stopRun()
-	if err != nil {
-		return fmt.Errorf("bring the target up to %s: %w", lsn, err)
-	}
-	c.report.LSN = lsn
-	return nil
+	return false, nil
 }
 
 // confirmed waits until the subscription has confirmed a position.
@@ -135,7 +165,7 @@ func (c *cutter) confirmed(ctx context.Context, lsn LSN) error {
 				return ErrDisabled
 			}
 		}
-		if err := sleep(ctx, 20*time.Millisecond); err != nil {
+		if err := pg.Sleep(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -212,7 +242,7 @@ func (c *cutter) undo(ctx context.Context, why error) error {
 			break
 		}
 		c.log.Warn("cut-over: the fence could not be lifted, trying again", "error", err)
-		if sleep(ctx, backoff(failures)) != nil {
+		if pg.Sleep(ctx, backoff(failures)) != nil {
 			break
 		}
 	}

@@ -51,11 +51,22 @@ type switched struct {
 
 func newSwitched(t *testing.T, source, target *pgtest.Server) *switched {
 	t.Helper()
+	s := unwritten(t, source, target)
+	for i := range 2 {
+		server, db := s.end(i)
+		server.Exec(t, db, switchedTables)
+	}
+	s.acting = source.Text(t, s.sourceDB, switchedActing)
+	return s
+}
+
+// unwritten are ends with nothing in them.
+func unwritten(t *testing.T, source, target *pgtest.Server) *switched {
+	t.Helper()
 	s := &switched{followed: followed{T: t, source: source, target: target}}
 	s.sourceDB, s.targetDB = source.Database(t), target.Database(t)
 	for i := range s.proxies {
-		server, db := s.end(i)
-		server.Exec(t, db, switchedTables)
+		server, _ := s.end(i)
 		p, err := faults.NewProxy(fmt.Sprintf("%s:%d", server.Host, server.Port))
 		if err != nil {
 			t.Fatal(err)
@@ -63,7 +74,6 @@ func newSwitched(t *testing.T, source, target *pgtest.Server) *switched {
 		t.Cleanup(p.Close)
 		s.proxies[i] = p
 	}
-	s.acting = source.Text(t, s.sourceDB, switchedActing)
 	s.Cleanup(s.forget)
 	return s
 }
@@ -141,6 +151,7 @@ func (s *switched) begin(says func(line string), args ...string) *switching {
 		args = append(slices.Clone(args), "--source", s.dsn(0), "--target", s.dsn(1))
 	}
 	p := &switching{Cmd: command(s.T, args...), s: s, done: make(chan struct{})}
+	p.Dir = s.TempDir()
 	r, err := p.StderrPipe()
 	if err != nil {
 		s.Fatal(err)
@@ -241,17 +252,21 @@ func (s *switched) comesOver(from int) {
 func (s *switched) stage(from int) replicate.Stage {
 	s.Helper()
 	server, db := s.end(1 - from)
-	if server.Text(s.T, db, "SELECT to_regclass('pghaul_follow.follow') IS NULL") == "t" {
+	rows, err := server.Query(s.Context(), db, "SELECT stage FROM pghaul_follow.follow")
+	switch {
+	case pg.Code(err) == "42P01" || err == nil && len(rows) == 0:
 		return ""
+	case err != nil || len(rows) > 1:
+		s.Fatalf("%q, %v", rows, err)
 	}
-	return replicate.Stage(server.Text(s.T, db, "SELECT coalesce(string_agg(stage, ' '), '') FROM pghaul_follow.follow"))
+	return replicate.Stage(rows[0][0])
 }
 
 // open says whether a new session may write at an end.
 func (s *switched) open(i int) bool {
 	s.Helper()
 	server, db := s.end(i)
-	err := server.Server.Exec(s.Context(), db, "BEGIN; CREATE TABLE pghaul_writable (); ROLLBACK")
+	err := server.Server.Exec(s.Context(), db, "BEGIN; CREATE TABLE public.pghaul_writable (); ROLLBACK")
 	if err != nil && pg.Code(err) != "25006" {
 		s.Fatal(err)
 	}
