@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pghaul/pghaul/copyproto"
+	"github.com/pghaul/pghaul/internal/quote"
 )
 
 // A RowDiff tells in which rows a table differs.
@@ -84,10 +86,6 @@ func (c *comparison) drillDown(ctx context.Context) error {
 		if t.Equal || t.Expected != "" || t.CountOnly != "" || t.Source == nil || t.Target == nil || *t.Source == *t.Target || !c.readable(u.pairs) {
 			continue
 		}
-		if slices.ContainsFunc(u.pairs, func(p *pair) bool { return p.format == copyproto.Binary }) {
-			t.Rows = &RowDiff{Rows: []Row{}, Problem: "the rows were compared in COPY's binary format, whose values are not looked into"}
-			continue
-		}
 		if u.rows == nil {
 			if err := c.drill(ctx, u, false); err != nil {
 				return err
@@ -160,13 +158,18 @@ func (d *drill) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.c.opts.Repair != nil {
+	binary := d.pairs[0].format == copyproto.Binary
+	if d.c.opts.Repair != nil && !binary {
 		d.actions = map[uint64]action{}
 	}
 	if err := d.search(ctx, sums); err != nil {
 		return err
 	}
-	if d.c.opts.Repair != nil && len(d.actions) > 0 {
+	switch {
+	case d.c.opts.Repair == nil:
+	case binary:
+		d.c.repair.printf("\n-- %s differs, but its rows were compared in COPY's binary format, which gives no statements.\n", quote.Comment(d.pairs[0].String()))
+	case len(d.actions) > 0:
 		return d.repair(ctx)
 	}
 	return nil
@@ -242,19 +245,27 @@ func (d *drill) each(ctx context.Context, end int, begin func(), do func(row []b
 }
 
 // rows reads the rows of one table of an end.
-func (d *drill) rows(ctx context.Context, conn *pgx.Conn, p *pair, end int, do func(row []byte)) error {
-	it := p.items[end]
-	if f := d.c.rewriters(p, end); f != nil {
+func (d *drill) rows(ctx context.Context, conn *pgx.Conn, p *pair, side int, do func(row []byte)) error {
+	it := p.items[side]
+	if f := d.c.rewriters(p, side); f != nil {
 		do = (&rewriting{columns: f[:len(d.columns)], do: do}).row
 	}
 	out := io.Writer(&splitter{do: do})
+	end := func() error { return nil }
+	if p.format == copyproto.Binary {
+		t := &tuples{do: do}
+		for _, name := range p.columns {
+			t.types = append(t.types, p.described().Table.ColumnType(name))
+		}
+		out, end = t, t.end
+	}
 	if it.recorded == nil {
-		_, err := copyproto.Query{Conn: conn.PgConn(), SQL: begin(it) + d.c.copyStatement(p, it, p.columns, d.filter, copyproto.Text)}.CopyTo(ctx, out)
-		return err
+		_, err := copyproto.Query{Conn: conn.PgConn(), SQL: begin(it) + d.c.copyStatement(p, it, p.columns, d.filter, p.format), Format: p.format}.CopyTo(ctx, out)
+		return cmp.Or(err, end())
 	}
 	if !slices.Equal(it.recorded.Columns, d.columns) {
 		out = &splitter{do: (&projection{all: it.recorded.Columns, want: d.columns, w: out}).row}
 	}
-	_, err := d.c.ends[end].rec.read(ctx, it.recorded, out)
-	return err
+	_, err := d.c.ends[side].rec.read(ctx, it.recorded, out)
+	return cmp.Or(err, end())
 }

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pghaul/pghaul/copyproto"
+	"github.com/pghaul/pghaul/dump"
 	"github.com/pghaul/pghaul/internal/pgtest"
 	"github.com/pghaul/pghaul/restore"
 	"github.com/pghaul/pghaul/verify"
@@ -168,5 +171,44 @@ func TestDrillArchive(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"key id: 0 missing, 0 extra, 1 changed", `different "***"; t: "***" -> "***"`}, rowLines(report.Tables[0].Rows)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Rows in COPY's binary format are looked into as well.
+func TestDrillBinary(t *testing.T) {
+	t.Parallel()
+	s := newest(t)
+	from, to := s.Database(t), s.Database(t)
+	s.Exec(t, from, `CREATE TABLE a (id bigint PRIMARY KEY, s smallint, i int, o oid, b boolean, t varchar(20), c char(3), j jsonb, u uuid, f real, d double precision, dt date,
+		ts timestamp(3), tz timestamptz, n numeric, x bytea);
+		INSERT INTO a SELECT i, 1, 2, 3, true, E'a\t\\', 'c', '{"k": 1}', '00010203-0405-0607-0809-0a0b0c0d0e0f', 0.1, -0.1, '1999-12-31', '2024-01-01 12:00:00.5', '0044-03-15 00:00:00+00 BC', 1.50, 'x'
+			FROM generate_series(1, 300) i;
+		CREATE TABLE bag (v text); INSERT INTO bag VALUES ('one'), ('one'), (NULL)`)
+	r, _ := archived(t, s, from, s, to, dump.Options{CopyFormat: copyproto.Binary})
+	s.Exec(t, to, `UPDATE a SET s = -s, i = -i, o = 4294967295, b = false, t = E'b\n', c = NULL, j = '[]', u = '10010203-0405-0607-0809-0a0b0c0d0e0f', f = '-infinity', d = 0, dt = '2000-01-02', ts = NULL,
+			tz = 'infinity', n = -1.50, x = E'\\x00' WHERE id = 7;
+		DELETE FROM a WHERE id = 8; INSERT INTO a (id) VALUES (-1); DELETE FROM bag WHERE ctid = (SELECT min(ctid) FROM bag)`)
+	var script strings.Builder
+	report, err := verify.FromArchive(t.Context(), r, s.Config(t, to), verify.Options{Levels: dataLevels(), MaxRows: 10, Repair: &script})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := [][]string{{
+		"key id: 1 missing, 1 extra, 1 changed",
+		`different "7"; s: "1" -> "-1"; i: "2" -> "-2"; o: "3" -> "4294967295"; b: "t" -> "f"; t: "a\t\\" -> "b\n"; c: "c  " -> NULL; j: "{\"k\": 1}" -> "[]"; ` +
+			`u: "00010203-0405-0607-0809-0a0b0c0d0e0f" -> "10010203-0405-0607-0809-0a0b0c0d0e0f"; f: "0.1" -> "-Inf"; d: "-0.1" -> "0"; dt: "1999-12-31" -> "2000-01-02"; ` +
+			`ts: "2024-01-01 12:00:00.5" -> NULL; tz: "-0043-03-15 00:00:00" -> "\\x7fffffffffffffff"; n: "\\x00020000000000020001" + "1388" -> "\\x00020000400000020001" + "1388"; x: "\\x78" -> "\\x00"`,
+		`missing in source "-1"`, `missing in target "8"`,
+	}, {"key : 1 missing, 0 extra, 0 changed", `missing in target "one"`}}
+	want[0][1] = strings.ReplaceAll(want[0][1], `" + "`, "")
+	for i, x := range report.Tables {
+		got := rowLines(x.Rows)
+		slices.Sort(got[1:])
+		if diff := cmp.Diff(want[i], got); diff != "" || x.Rows.Problem != "" {
+			t.Errorf("%s: %s (-want +got):\n%s", x.Name, x.Rows.Problem, diff)
+		}
+	}
+	if n := strings.Count(script.String(), "which gives no statements"); n != 2 {
+		t.Errorf("the repair tells of %d tables:\n%s", n, script.String())
 	}
 }
