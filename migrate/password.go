@@ -1,11 +1,7 @@
 package migrate
 
 import (
-	"crypto/hmac"
-	"crypto/pbkdf2"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/big"
@@ -75,34 +71,6 @@ func check(p string) error {
 		return errors.New("it has a zero byte")
 	}
 	return nil
-}
-
-// scram makes the verifier that a server stores, so that it never sees, and
-// never logs, the password itself. ok is false for passwords that the server
-// would normalise first.
-func scram(password string) (text string, ok bool, err error) {
-	for _, c := range password {
-		if c < ' ' || c > '~' {
-			return "", false, nil
-		}
-	}
-	salt := make([]byte, 16)
-	if _, err := rand.Read(salt); err != nil {
-		return "", false, fmt.Errorf("generate a salt: %w", err)
-	}
-	const iterations = 4096
-	salted, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
-	if err != nil {
-		return "", false, fmt.Errorf("hash a password: %w", err)
-	}
-	sign := func(text string) []byte {
-		m := hmac.New(sha256.New, salted)
-		m.Write([]byte(text))
-		return m.Sum(nil)
-	}
-	stored := sha256.Sum256(sign("Client Key"))
-	b64 := base64.StdEncoding.EncodeToString
-	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", iterations, b64(salt), b64(stored[:]), b64(sign("Server Key"))), true, nil
 }
 
 // mask takes a secret out of what a server says of a statement.

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pghaul/pghaul/internal/pg"
 )
 
 func TestPasswords(t *testing.T) {
@@ -38,7 +40,7 @@ func TestPasswords(t *testing.T) {
 
 // The verifier is the one by which a server recognises the password.
 func TestScram(t *testing.T) {
-	text, ok, err := scram("aB3 'x\\y$")
+	text, ok, err := pg.Scram("aB3 'x\\y$")
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
@@ -61,7 +63,7 @@ func TestScram(t *testing.T) {
 	if stored != base64.StdEncoding.EncodeToString(want[:]) || server != base64.StdEncoding.EncodeToString(mac("Server Key")) {
 		t.Errorf("%s", text)
 	}
-	if _, ok, _ := scram("pässwort"); ok {
+	if _, ok, _ := pg.Scram("pässwort"); ok {
 		t.Error("a password that the server would normalise was hashed as it is")
 	}
 }

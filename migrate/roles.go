@@ -96,7 +96,7 @@ func (m *migration) password(it *platform.RoleItem, made *Role) (password, sent 
 	if m.plan.Target.Platform == platform.Neon {
 		return password, password, nil // takes nothing else
 	}
-	text, ok, err := scram(password)
+	text, ok, err := pg.Scram(password)
 	if err != nil {
 		return "", "", err
 	}

@@ -356,7 +356,7 @@ func waitFor(t *testing.T, is func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatal("it does not come true")
 		}
-		if err := sleep(t.Context(), 20*time.Millisecond); err != nil {
+		if err := pg.Sleep(t.Context(), 20*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 	}

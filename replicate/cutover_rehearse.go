@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/pghaul/pghaul/internal/pg"
 )
 
 // rehearseFor is how long a rehearsal waits for the target to come up.
@@ -83,7 +85,7 @@ func (c *cutter) near(ctx context.Context) error {
 			c.report.LSN = at
 			return nil
 		}
-		if err := sleep(ctx, 20*time.Millisecond); err != nil {
+		if err := pg.Sleep(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -98,7 +98,7 @@ func (c *control) fence(ctx context.Context) ([]string, error) {
 		if kept, err = c.endSessions(ctx, time.Time{}); err != nil {
 			return nil, err
 		}
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+		if err := pg.Sleep(ctx, 100*time.Millisecond); err != nil {
 			return nil, err
 		}
 	}
@@ -266,7 +266,7 @@ func (c *control) endSessions(ctx context.Context, since time.Time) (kept []stri
 		if time.Now().After(deadline) {
 			return nil, &FenceError{[]string{fmt.Sprintf("session %d of role %s was told to end and has not within %v", list[i].pid, list[i].user, sessionsWait)}}
 		}
-		if err := sleep(ctx, 20*time.Millisecond); err != nil {
+		if err := pg.Sleep(ctx, 20*time.Millisecond); err != nil {
 			return nil, err
 		}
 	}

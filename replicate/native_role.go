@@ -2,11 +2,7 @@ package replicate
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/pbkdf2"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 
@@ -49,7 +45,7 @@ func (f *Follow) makeRole(ctx context.Context, source *pgx.Conn) (role, password
 	role = subscriptionRole(&f.Record)
 	// Three kinds of characters, for services that ask for them.
 	password = rand.Text() + "a1"
-	verifier, err := scramVerifier(password)
+	verifier, _, err := pg.Scram(password) // letters and digits
 	if err != nil {
 		return "", "", err
 	}
@@ -100,23 +96,4 @@ FROM pg_catalog.pg_roles r WHERE r.rolname = $1`, role).Scan(&granted)
 		return fmt.Errorf("drop role %s on the source: %w", role, err)
 	}
 	return nil
-}
-
-// scramVerifier is what a server keeps of a password of letters and digits.
-func scramVerifier(password string) (string, error) {
-	salt := make([]byte, 16)
-	_, _ = rand.Read(salt) // never fails
-	const iterations = 4096
-	salted, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
-	if err != nil {
-		return "", fmt.Errorf("hash a password: %w", err)
-	}
-	sign := func(text string) []byte {
-		m := hmac.New(sha256.New, salted)
-		m.Write([]byte(text))
-		return m.Sum(nil)
-	}
-	stored := sha256.Sum256(sign("Client Key"))
-	b64 := base64.StdEncoding.EncodeToString
-	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", iterations, b64(salt), b64(stored[:]), b64(sign("Server Key"))), nil
 }

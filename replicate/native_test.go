@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pghaul/pghaul/internal/pg"
 	"github.com/pghaul/pghaul/internal/pgtest"
 )
 
@@ -95,7 +96,7 @@ func wait4(t *testing.T, what string, holds func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited for %s in vain", what)
 		}
-		if err := sleep(t.Context(), 20*time.Millisecond); err != nil {
+		if err := pg.Sleep(t.Context(), 20*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -71,7 +71,7 @@ func (f *Follow) watch(ctx context.Context) error {
 			wait = backoff(failures)
 			failures++
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := pg.Sleep(ctx, wait); err != nil {
 			return err
 		}
 	}

@@ -157,7 +157,7 @@ func randomRun(t *testing.T, e *ends, seed uint64) {
 // pause waits a random time of at most so many milliseconds.
 func pause(t *testing.T, rng *rand.Rand, most int) {
 	t.Helper()
-	if err := sleep(t.Context(), time.Duration(1+rng.IntN(most))*time.Millisecond); err != nil {
+	if err := pg.Sleep(t.Context(), time.Duration(1+rng.IntN(most))*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -176,7 +176,7 @@ func (l *workload) look(ctx context.Context) error {
 		if err := l.consistent(ctx, conn); err != nil && ctx.Err() == nil {
 			return err
 		}
-		_ = sleep(ctx, 20*time.Millisecond)
+		_ = pg.Sleep(ctx, 20*time.Millisecond)
 	}
 	return nil
 }

@@ -97,7 +97,7 @@ func (f *Follow) runApply(ctx context.Context) error {
 			return errors.Join(err, r.note(ctx, Failed, err.Error()))
 		}
 		f.log.Warn("follow: connection lost, trying again", "error", err, "attempt", failures+1)
-		if err := sleep(ctx, backoff(failures)); err != nil {
+		if err := pg.Sleep(ctx, backoff(failures)); err != nil {
 			return err
 		}
 		failures++
@@ -263,7 +263,7 @@ func (r *applyRun) freeSlot(ctx context.Context, source *pgx.Conn) error {
 		if _, err := source.Exec(ctx, "SELECT pg_catalog.pg_terminate_backend($1)", pid); err != nil {
 			return fmt.Errorf("end the session that uses replication slot %s: %w", r.Slot, err)
 		}
-		if err := sleep(ctx, dropWait); err != nil {
+		if err := pg.Sleep(ctx, dropWait); err != nil {
 			return err
 		}
 	}

@@ -398,7 +398,7 @@ func dropSlot(ctx context.Context, source *pgx.Conn, name string) error {
 		case pg.Code(err) != "55006" || try == 100: // in use
 			return fmt.Errorf("drop replication slot %s on the source: %w", name, err)
 		}
-		if err := sleep(ctx, dropWait); err != nil {
+		if err := pg.Sleep(ctx, dropWait); err != nil {
 			return err
 		}
 	}

@@ -12,12 +12,16 @@ type State struct {
 	// Running says that somebody applies changes: a process, or the target's server
 	// for a subscription.
 	Running bool `json:"running"`
+	// Taken is when the source was looked at, by the clock of this process.
+	Taken time.Time `json:"taken"`
 	// LagBytes is how much WAL of the source, of all its databases, the target does
 	// not have yet; nil if the source could not be asked.
 	LagBytes *int64 `json:"lag_bytes"`
 	// LagSeconds is how old the newest change is that the target has, 0 when it has
 	// all of them; nil where that is not known.
 	LagSeconds *float64 `json:"lag_seconds"`
+	// Pace is how fast it gets on; nil where nobody has looked twice (see Observe).
+	Pace *Pace `json:"pace"`
 	// Health is how the slot is; nil if the source could not be asked.
 	Health *Slot `json:"slot_health"`
 	// TableStates are the followed tables.
@@ -46,7 +50,7 @@ func Status(ctx context.Context, opts Options) (*State, error) {
 		return nil, err
 	}
 	defer c.close()
-	s := &State{Record: c.Record, Problems: append([]string{}, c.Warnings...)}
+	s := &State{Record: c.Record, Taken: time.Now(), Problems: append([]string{}, c.Warnings...)}
 	if c.Stage == Failed {
 		s.Problems = append(s.Problems, c.Detail)
 	}
@@ -71,7 +75,7 @@ func (c *control) sourceState(ctx context.Context, s *State) (*drift, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Health, s.Running = &slot, slot.Active
+	s.Health, s.Running, s.Taken = &slot, slot.Active, time.Now()
 	s.Problems = append(s.Problems, slot.warnings(c.Slot)...)
 	if c.Stage == Following && slot.Exists && !slot.Active {
 		s.Problems = append(s.Problems, fmt.Sprintf("nobody applies changes at the moment, and the source keeps %d MB of WAL for that", slot.Retained>>20))

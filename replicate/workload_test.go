@@ -117,7 +117,7 @@ func (l *workload) run(ctx context.Context, stop <-chan struct{}) error {
 			return err
 		}
 		if l.steps%5 == 0 { // leave others some of the processor
-			if err := sleep(ctx, time.Millisecond); err != nil {
+			if err := pg.Sleep(ctx, time.Millisecond); err != nil {
 				return err
 			}
 		}
@@ -161,7 +161,7 @@ func (l *workload) advance(ctx context.Context, s *workSession) error {
 		return ctx.Err()
 	}
 	s.conn = nil
-	return sleep(ctx, 20*time.Millisecond)
+	return pg.Sleep(ctx, 20*time.Millisecond)
 }
 
 // connect opens the session and finds out what has become of its transaction.

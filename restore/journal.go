@@ -484,7 +484,7 @@ func (j *TargetJournal) reconnect(ctx context.Context) error {
 		if ctx.Err() != nil || !passing(err) || time.Since(start) > reconnectFor {
 			return err
 		}
-		if err := sleep(ctx, time.Second); err != nil {
+		if err := pg.Sleep(ctx, time.Second); err != nil {
 			return err
 		}
 	}

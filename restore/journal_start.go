@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pghaul/pghaul/internal/pg"
 )
 
 // journalFormat is the version of the journal's tables.
@@ -118,7 +120,7 @@ func (j *TargetJournal) lock(ctx context.Context) error {
 		if try == 50 {
 			break
 		}
-		if err := sleep(ctx, 200*time.Millisecond); err != nil {
+		if err := pg.Sleep(ctx, 200*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -128,17 +130,6 @@ func (j *TargetJournal) lock(ctx context.Context) error {
 WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
 AND l.classid::bigint << 32 | l.objid::bigint = $1`, int64(journalLock)).Scan(&pid, &app)
 	return fmt.Errorf("another run of pghaul is at work on the target database: session %d, %q; wait for it, or end it with pg_terminate_backend(%d)", pid, app, pid)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
 }
 
 // read returns the run whose journal is in the target, nil if there is none.
@@ -254,7 +245,7 @@ WHERE a.application_name = $1 AND a.datname = pg_catalog.current_database() AND 
 			return nil
 		}
 		j.log.Info("ending sessions that the earlier run has left behind", "pids", strings.Join(pids, " "))
-		if err := sleep(ctx, 200*time.Millisecond); err != nil {
+		if err := pg.Sleep(ctx, 200*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -164,7 +164,7 @@ func (e *end) open(ctx context.Context, opts catalog.Options, define, marks bool
 	for try := 1; pg.Code(err) == "53200" && try < patience; try++ {
 		// The other end's locks may have filled the lock table of a server that
 		// both share. They are given up where they do not fit.
-		if err := sleep(ctx, patienceWait); err != nil {
+		if err := pg.Sleep(ctx, patienceWait); err != nil {
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
 		db, err = e.load(ctx, opts)

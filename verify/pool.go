@@ -57,7 +57,7 @@ func (e *end) with(ctx context.Context, do func(conn *pgx.Conn) error) error {
 		}
 		e.log.Warn(e.name+": connection lost, reading again", "error", err)
 		e.retries.Add(1)
-		if err := sleep(ctx, wait); err != nil {
+		if err := pg.Sleep(ctx, wait); err != nil {
 			return &endError{fmt.Errorf("%s: %w", e.name, err)}
 		}
 		wait *= 4
@@ -137,16 +137,4 @@ func (e *end) connect(ctx context.Context) (*pgx.Conn, error) {
 		return nil, fmt.Errorf("%s: %w", e.name, err)
 	}
 	return conn, nil
-}
-
-// sleep waits, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
