@@ -135,6 +135,9 @@ func cutover(ctx context.Context, opts Options, cut CutoverOptions, forward *con
 		return c.report, c.rehearse(ctx)
 	}
 	if err == nil {
+		err = c.showCutting(ctx)
+	}
+	if err == nil {
 		err = c.step(ctx, "catch up", false, c.catchUp)
 	}
 	if err == nil {

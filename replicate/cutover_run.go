@@ -45,6 +45,7 @@ func (c *cutter) startRun(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	f.cutting = true
 	run, cancel := context.WithCancel(ctx)
 	b := &background{cancel: cancel, done: make(chan struct{})}
 	go func() {

@@ -56,6 +56,7 @@ type Follow struct {
 	log      *slog.Logger
 	encoding string    // in which rows are brought over
 	holder   *pgx.Conn // made the slot and holds the snapshot
+	cutting  bool      // it is run by a cut-over
 }
 
 func (o *Options) batchChanges() int {

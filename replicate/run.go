@@ -35,13 +35,19 @@ func Attach(ctx context.Context, opts Options) (*Follow, error) {
 
 // Run brings over what is committed on the source until ctx ends, Record.StopAt is
 // reached, which is no error, or somebody else ends it (ErrPaused, ErrEnded,
-// ErrTakenOver). Lost connections and restarts of either server are waited for. A
-// process that runs the same follow already is ended.
+// ErrTakenOver). Lost connections and restarts of either server are waited for, and
+// so is a cut-over that is under way. A process that runs the same follow already is
+// ended.
 //
 // Anything that cannot be applied (ConflictError, SchemaError) ends it as well: all
 // transactions before that one are on the target and nothing of it. The follow is
 // Failed then, and goes on with that transaction when it is run again.
 func (f *Follow) Run(ctx context.Context) error {
+	if !f.cutting {
+		if err := f.afterCutover(ctx); err != nil {
+			return err
+		}
+	}
 	if f.Engine == EngineNative {
 		return f.watch(ctx)
 	}
