@@ -24,7 +24,8 @@ type comparison struct {
 	engine   Engine  // of tables that either would do for; "" counts only
 	// engineReason says why.
 	engineReason string
-	floats       map[string]string // the built-in type whose numbers a type holds, by its name
+	floats       map[string]string   // the built-in type whose numbers a type holds, by its name
+	nestings     map[string]*nesting // of types that hold numbers beside other values, by name
 	mapping      *mapping
 	report       *Report
 	repair       *script // of the statements that repair the target; nil for none

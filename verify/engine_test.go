@@ -235,7 +235,11 @@ func TestFloats(t *testing.T) {
 	s, d := oldest(t), newest(t)
 	const rows = `CREATE DOMAIN measure AS float8; CREATE DOMAIN narrow AS measure CHECK (VALUE < 10); CREATE TYPE span AS RANGE (subtype = float8);
 		CREATE TABLE a (m narrow, l measure[], r span, s span[]); INSERT INTO a VALUES (0.1, '{0.1,0.7}', '[0.1,0.3)', '{"[0.1,0.3)"}'), (1e-7, NULL, 'empty', '{}'), (NULL, '{NULL,NaN}', '(,1e22]', NULL);
-		CREATE TABLE b (n numeric, t text); INSERT INTO b VALUES (0.1, '0.1')`
+		CREATE TABLE b (n numeric, t text); INSERT INTO b VALUES (0.1, '0.1');
+		CREATE TYPE sample AS (t text, f float4, p point); CREATE TYPE batch AS (n text[], "s s" sample[], m measure); CREATE DOMAIN lot AS batch;
+		CREATE TABLE c (s sample, b batch, l lot[]);
+		INSERT INTO c VALUES ('("0.1 \",(", 0.1, "(0.7,1e-7)")', ROW(ARRAY['0.10', NULL, 'a"b\', 'NULL', E'\t'], ARRAY[ROW(E'0.1\n\v', 0.1, NULL)::sample, NULL, ROW('', 1e22, point(0.1, 2))::sample], 0.1)::batch,
+			ARRAY[[ROW('{}', NULL, 0.1)::batch::lot, ROW(NULL, '{}', NULL)::batch::lot], [NULL, ROW(ARRAY[' '], ARRAY[ROW('0.1', 0.3, NULL)::sample], 7)::batch::lot]]), ('(,,)', NULL, '{}')`
 	from, to := s.Database(t), d.Database(t)
 	s.Exec(t, from, rows)
 	d.Exec(t, to, rows)
@@ -243,9 +247,14 @@ func TestFloats(t *testing.T) {
 		r := compare(t, s.Config(t, from), d.Config(t, to), verify.Options{Engine: engine})
 		wantDifferences(t, r)
 		if s.Major < 12 && d.Major >= 12 && engine == verify.EnginePush {
-			wantEngines(t, r, "public.a")
+			wantEngines(t, r, "public.a", "public.c")
 		}
 	}
 	d.Exec(t, to, "UPDATE a SET m = 0.1::float8 + 1e-16 WHERE m = 0.1")
+	d.Exec(t, to, "UPDATE c SET b.m = 0.1::float8 + 1e-16, s.t = '0.10 ' WHERE b IS NOT NULL")
+	wantDifferences(t, compare(t, s.Config(t, from), d.Config(t, to), verify.Options{}), "table public.a 3 3", "table public.c 2 2")
+	d.Exec(t, to, "UPDATE c SET b.m = 0.1 WHERE b IS NOT NULL")
+	wantDifferences(t, compare(t, s.Config(t, from), d.Config(t, to), verify.Options{}), "table public.a 3 3", "table public.c 2 2")
+	d.Exec(t, to, `UPDATE c SET s.t = '0.1 ",(' WHERE b IS NOT NULL`)
 	wantDifferences(t, compare(t, s.Config(t, from), d.Config(t, to), verify.Options{}), "table public.a 3 3")
 }

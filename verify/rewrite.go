@@ -54,7 +54,7 @@ var floats = map[string]int{
 
 // floatQuery finds the types that are made of such: domains over them, ranges and
 // arrays of them. Rows of composite types hold text as well, whose digits are not
-// to be touched.
+// to be touched: see nesting.
 const floatQuery = `WITH RECURSIVE f(oid, base) AS (
   SELECT t.oid, pg_catalog.format_type(t.oid, NULL) FROM pg_catalog.pg_type t
   WHERE t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typname IN ('float4', 'float8', 'point', 'line', 'lseg', 'box', 'path', 'polygon', 'circle')
@@ -68,7 +68,7 @@ SELECT pg_catalog.format_type(oid, NULL), base FROM f`
 // learnFloats reads which types hold floating-point numbers, if the ends write
 // them in different ways.
 func (c *comparison) learnFloats(ctx context.Context) error {
-	c.floats = map[string]string{}
+	c.floats, c.nestings = map[string]string{}, map[string]*nesting{}
 	if c.ends[0].version.AtLeast(12) == c.ends[1].version.AtLeast(12) {
 		return nil
 	}
@@ -82,6 +82,9 @@ func (c *comparison) learnFloats(ctx context.Context) error {
 			c.floats[name] = base
 			return err
 		})
+		if err == nil {
+			err = c.learnNestings(ctx, e)
+		}
 		if err != nil {
 			return err
 		}
@@ -183,6 +186,9 @@ func (c *comparison) rewriters(p *pair, i int) []rewriter {
 		typeName := d.Table.ColumnType(name)
 		if e.version.AtLeast(12) && !other.version.AtLeast(12) {
 			set(n, floatRewriter(c.floats[typeName]))
+			if nested := c.nestings[typeName]; nested != nil {
+				set(n, nested.copied)
+			}
 		}
 		if e.rec != nil && e.rec.local {
 			set(n, utcRewriter(typeName))

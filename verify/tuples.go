@@ -7,6 +7,7 @@ import (
 	"math"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pghaul/pghaul/internal/copybin"
@@ -159,18 +160,11 @@ var millennium = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 // appendText appends text as COPY writes it.
 func appendText(out, v []byte) []byte {
 	for _, c := range v {
-		switch c {
-		case '\\':
-			out = append(out, '\\', '\\')
-		case '\t':
-			out = append(out, '\\', 't')
-		case '\n':
-			out = append(out, '\\', 'n')
-		case '\r':
-			out = append(out, '\\', 'r')
-		default:
-			out = append(out, c)
+		if i := strings.IndexByte("\\\b\f\n\r\t\v", c); i >= 0 {
+			out = append(out, '\\', `\bfnrtv`[i])
+			continue
 		}
+		out = append(out, c)
 	}
 	return out
 }
