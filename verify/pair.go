@@ -77,6 +77,11 @@ func (c *comparison) group() {
 		u.pairs = append(u.pairs, p)
 	}
 	c.units = slices.SortedFunc(maps.Values(whole), func(a, b *unit) int { return compareKeys(a.key, b.key) })
+	for _, u := range c.units {
+		if u.pairs[0].root != nil {
+			u.findStored()
+		}
+	}
 }
 
 // findStored finds the generated columns that both ends store. They are read
@@ -91,6 +96,45 @@ func (p *pair) findStored() {
 		if slices.Contains(there, name) {
 			p.stored = append(p.stored, name)
 		}
+	}
+}
+
+// findStored finds those of partitions that are compared as a whole: all of them,
+// at both ends, have to have them.
+func (u *unit) findStored() {
+	var stored []string
+	first := true
+	for _, p := range u.pairs {
+		for _, it := range p.items {
+			if it == nil {
+				continue
+			}
+			if it.data == nil || p.countOnly != "" {
+				return
+			}
+			there := it.data.Table.StoredColumns()
+			if first {
+				stored, first = slices.Clone(there), false
+			}
+			stored = slices.DeleteFunc(stored, func(name string) bool { return !slices.Contains(there, name) })
+		}
+	}
+	slices.Sort(stored) // alike in every partition
+	for _, p := range u.pairs {
+		p.stored = stored
+	}
+}
+
+// compareStored compares the generated columns of rows that are equal otherwise.
+func (u *unit) compareStored() {
+	var whole [2]copyproto.Digest
+	for _, p := range u.pairs {
+		for i := range whole {
+			whole[i] = whole[i].Add(p.whole[i])
+		}
+	}
+	if stored := u.pairs[0].stored; len(stored) > 0 && u.equal() && whole[0] != whole[1] {
+		u.pairs[0].problems = append(u.pairs[0].problems, "the values of stored generated columns differ: "+quote.Idents(stored))
 	}
 }
 
