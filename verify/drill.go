@@ -73,6 +73,9 @@ type drill struct {
 type action struct {
 	insert, remove int32
 	change         bool
+	// replace says that an end has several rows of the key, which is not unique
+	// there: those of the target go, and the source's come.
+	replace bool
 }
 
 // drillDown looks for the rows in which tables differ, where that has not been

@@ -174,6 +174,23 @@ func TestDrillArchive(t *testing.T) {
 	}
 }
 
+// A key that only the source has does not tell the target's rows apart. They are
+// repaired all the same.
+func TestRepairDuplicates(t *testing.T) {
+	t.Parallel()
+	s := newest(t)
+	source, target := two(t, s, "CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a SELECT i, 'v' || i FROM generate_series(1, 9) i")
+	s.Exec(t, target, `ALTER TABLE a DROP CONSTRAINT a_pkey; INSERT INTO a VALUES (1, 'v1'), (2, 'other'), (4, 'more'), (10, 'x'), (10, 'x'); UPDATE a SET v = 'q' WHERE id IN (4, 5);
+		INSERT INTO a VALUES (6, 'v6'), (6, 'v6'), (6, 'z'); DELETE FROM a WHERE id = 7`)
+	opts := func(script *strings.Builder) verify.Options {
+		return verify.Options{Levels: dataLevels(), Repair: script}
+	}
+	var script, again strings.Builder
+	compare(t, s.Config(t, source), s.Config(t, target), opts(&script))
+	s.Exec(t, target, script.String())
+	wantDifferences(t, compare(t, s.Config(t, source), s.Config(t, target), opts(&again)))
+}
+
 // Rows in COPY's binary format are looked into as well.
 func TestDrillBinary(t *testing.T) {
 	t.Parallel()

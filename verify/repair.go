@@ -71,7 +71,7 @@ func (d *drill) repair(ctx context.Context) error {
 	done := map[uint64]bool{} // also makes sure that no statement comes twice if a connection is lost
 	err := d.each(ctx, 1, func() {}, func(row []byte) {
 		k := d.keyHash(row)
-		if a := d.actions[k]; a.remove > 0 && !done[k] {
+		if a := d.actions[k]; (a.remove > 0 || a.replace) && !done[k] {
 			done[k] = true
 			w.printf("%s;\n", d.deletion(table, row, int(a.remove)))
 		}
@@ -80,9 +80,17 @@ func (d *drill) repair(ctx context.Context) error {
 		return err
 	}
 	clear(done)
-	err = d.each(ctx, 0, func() {}, func(row []byte) {
+	seen, written := map[uint64]int{}, map[uint64]int{}
+	err = d.each(ctx, 0, func() { clear(seen) }, func(row []byte) {
 		k := d.keyHash(row)
 		a := d.actions[k]
+		if a.replace {
+			if seen[k]++; seen[k] > written[k] {
+				written[k]++
+				w.printf("%s;\n", d.insertion(table, row))
+			}
+			return
+		}
 		if a == (action{}) || done[k] {
 			return
 		}

@@ -24,6 +24,7 @@ func (d *drill) compare(ctx context.Context, found [2][]entry, keep bool) ([]Row
 			k = min(source[0].key, target[0].key)
 		}
 		s, t := only(&source, k), only(&target, k)
+		replace := d.key != nil && max(len(s), len(t)) > 1
 		s, t = withoutCommon(s, t)
 		for i := range max(len(s), len(t)) {
 			var x change
@@ -45,6 +46,7 @@ func (d *drill) compare(ctx context.Context, found [2][]entry, keep bool) ([]Row
 				d.report.Changed++
 				a.change = true
 			}
+			a.replace = replace
 			if d.actions != nil {
 				if _, known := d.actions[k]; known || len(d.actions) < roomForRows {
 					d.actions[k] = a
