@@ -49,13 +49,13 @@ func Abort(ctx context.Context, opts Options) error {
 		return err
 	}
 	defer c.close()
-	if err := dropSubscription(ctx, c.target, c.Subscription); err != nil {
-		return err
-	}
-	if c.Stage != CutOver {
+	if c.Stage != CutOver { // first, so that nobody makes the subscription again
 		if err := setStage(ctx, c.target, c.ID, Aborted, ""); err != nil {
 			return err
 		}
+	}
+	if err := dropSubscription(ctx, c.target, c.Subscription); err != nil {
+		return err
 	}
 	if err := c.endRunners(ctx); err != nil {
 		return err

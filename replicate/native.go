@@ -38,21 +38,38 @@ WHERE subname = $1 AND subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE d
 // subscribe makes the subscription where it is not there, and enables it. The
 // slot is where the copy ended, so that it begins with what the copy has not.
 //
-// Two processes at a time would give the subscription's role a password each: the
-// second waits.
-func (f *Follow) subscribe(ctx context.Context, source, target *pgx.Conn) (err error) {
+// Two processes at a time would give the subscription's role a password each, and
+// one might make again what a cut-over has just dropped: the second waits, and finds
+// that the follow has ended.
+func (f *Follow) subscribe(ctx context.Context, source, target *pgx.Conn) error {
+	return locked(ctx, target, f.Subscription, func() error { return f.subscribeLocked(ctx, source, target) })
+}
+
+// locked does something to a subscription while nobody else does.
+func locked(ctx context.Context, target *pgx.Conn, subscription string, do func() error) (err error) {
 	const key = "pg_catalog.hashtextextended('pghaul subscription ' || $1, 0)"
-	if _, err := target.Exec(ctx, "SELECT pg_catalog.pg_advisory_lock("+key+")", f.Subscription); err != nil {
-		return fmt.Errorf("lock subscription %s: %w", f.Subscription, err)
+	if _, err := target.Exec(ctx, "SELECT pg_catalog.pg_advisory_lock("+key+")", subscription); err != nil {
+		return fmt.Errorf("lock subscription %s: %w", subscription, err)
 	}
 	defer func() {
 		if target.IsClosed() {
 			return // and the lock with it
 		}
-		if _, unlock := target.Exec(ctx, "SELECT pg_catalog.pg_advisory_unlock("+key+")", f.Subscription); err == nil && unlock != nil {
-			err = fmt.Errorf("unlock subscription %s: %w", f.Subscription, unlock)
+		if _, unlock := target.Exec(ctx, "SELECT pg_catalog.pg_advisory_unlock("+key+")", subscription); err == nil && unlock != nil {
+			err = fmt.Errorf("unlock subscription %s: %w", subscription, unlock)
 		}
 	}()
+	return do()
+}
+
+func (f *Follow) subscribeLocked(ctx context.Context, source, target *pgx.Conn) error {
+	r, err := readRecord(ctx, target, f.ID)
+	if err != nil {
+		return err
+	}
+	if r.Done() {
+		return ErrEnded
+	}
 	sub, err := readSubscription(ctx, target, f.Subscription)
 	if err != nil {
 		return err
@@ -146,6 +163,10 @@ func dropSubscription(ctx context.Context, target *pgx.Conn, name string) error 
 	if name == "" {
 		return nil
 	}
+	return locked(ctx, target, name, func() error { return dropLocked(ctx, target, name) })
+}
+
+func dropLocked(ctx context.Context, target *pgx.Conn, name string) error {
 	if err := disable(ctx, target, name); err != nil {
 		return err
 	}

@@ -357,3 +357,50 @@ func TestNativeSlotLost(t *testing.T) {
 	}
 	e.nothingLeft(t, o.ID)
 }
+
+// A process that looks after a subscription finds out late that the follow has
+// ended, and neither says that it goes on or has failed, nor makes the subscription
+// again.
+func TestNativeEndedMeanwhile(t *testing.T) {
+	t.Parallel()
+	e := newEnds(t, latest(t), latest(t))
+	e.both(t, "CREATE TABLE t (id int PRIMARY KEY)")
+	o, _ := e.native(t, "t")
+	watching := func() *watcher {
+		t.Helper()
+		f, err := Attach(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &watcher{f: f, failures: -1}
+		t.Cleanup(w.close)
+		return w
+	}
+	late, w := watching(), watching()
+	if err := w.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	report, err := Cutover(t.Context(), o, CutoverOptions{})
+	if err != nil || !report.Done {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	w.close() // the cut-over has ended its sessions
+	var sourceErr, targetErr error
+	w.source, sourceErr = w.f.source(t.Context())
+	w.target, targetErr = w.f.target(t.Context())
+	if err := errors.Join(sourceErr, targetErr); err != nil {
+		t.Fatal(err)
+	}
+	if err := late.f.subscribe(t.Context(), w.source, w.target); !errors.Is(err, ErrEnded) {
+		t.Errorf("subscribed to what was cut over: %v", err)
+	}
+	if err := errors.Join(w.stage(t.Context(), Following, ""), w.fail(t.Context(), errors.New("slot lost"))); err != nil {
+		t.Fatal(err)
+	}
+	if got := e.stage(t, o.ID); got != string(CutOver) {
+		t.Errorf("the follow is %q after a process has come late", got)
+	}
+	if n := e.target.Text(t, e.targetDB, "SELECT count(*) FROM pg_subscription WHERE subname = 'pghaul_"+o.ID+"'"); n != "0" {
+		t.Error("the subscription is there again")
+	}
+}

@@ -128,7 +128,7 @@ func (w *watcher) look(ctx context.Context) (err error) {
 		if err := disable(ctx, w.target, r.Subscription); err != nil {
 			return err
 		}
-		if err := setStage(ctx, w.target, r.ID, Paused, ""); err != nil {
+		if err := w.stage(ctx, Paused, ""); err != nil {
 			return err
 		}
 		return ErrPaused
@@ -154,6 +154,10 @@ func (w *watcher) look(ctx context.Context) (err error) {
 		err = w.moving(ctx, slot.Confirmed)
 	}
 	if err != nil {
+		// A slot that is gone may be one that a cut-over or an abort has dropped.
+		if now, readErr := readRecord(ctx, w.target, f.ID); errors.Is(readErr, ErrNoFollow) || readErr == nil && now.Done() {
+			return ErrEnded
+		}
 		if final(err) {
 			err = errors.Join(err, w.fail(ctx, err))
 		}
@@ -172,7 +176,7 @@ func (w *watcher) keepEnabled(ctx context.Context) error {
 		if err := w.f.subscribe(ctx, w.source, w.target); err != nil {
 			return err
 		}
-		if err := setStage(ctx, w.target, w.f.ID, Following, ""); err != nil {
+		if err := w.stage(ctx, Following, ""); err != nil {
 			return err
 		}
 		w.subscribed = true
@@ -234,9 +238,14 @@ func (w *watcher) compare(ctx context.Context) error {
 	return nil
 }
 
+// stage notes how far the follow is, unless it has ended meanwhile.
+func (w *watcher) stage(ctx context.Context, stage Stage, detail string) error {
+	return setRecord(ctx, w.target, w.f.ID, "stage = CASE WHEN stage IN ('cut over', 'aborted') THEN stage ELSE $2 END, detail = CASE WHEN stage IN ('cut over', 'aborted') THEN detail ELSE $3 END", string(stage), detail)
+}
+
 // fail disables the subscription, so that nothing more is applied, and notes why.
 func (w *watcher) fail(ctx context.Context, why error) error {
-	return errors.Join(disable(ctx, w.target, w.f.Subscription), setStage(ctx, w.target, w.f.ID, Failed, why.Error()))
+	return errors.Join(disable(ctx, w.target, w.f.Subscription), w.stage(ctx, Failed, why.Error()))
 }
 
 // beat writes a message to the source's log, so that the position of a database
