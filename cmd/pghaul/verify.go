@@ -82,7 +82,7 @@ wrong server; .pgpass (PGPASSFILE) and service files (PGSERVICEFILE) are read.
 	out := newGroup("Output options")
 	f = out.flags
 	addJobs(f, &o.Jobs, "read")
-	f.StringVar(&o.engine, "engine", "auto", "digest rows by `ENGINE`: stream reads them, push lets the servers\ncompute; auto takes push for servers that are far")
+	f.StringVar(&o.engine, "engine", "auto", "digest rows by `ENGINE`: stream reads them, push lets the servers\ncompute; auto takes push for servers that are far or behind a slow network")
 	f.Int64Var(&o.PartSize, "part-size", 0, "read tables in parts of at least `BYTES`, 64 MiB by default")
 	hide(f, "part-size") // for tests, which have no tables of gigabytes
 	f.StringVar(&o.state, "state", "", "note in `FILE` which tables are equal")
