@@ -198,12 +198,15 @@ func (a *applier) relation(m *msgRelation) error {
 		a.unknown[m.oid] = quoted(m)
 		return nil
 	}
-	if diffs := compare(t, m); len(diffs) > 0 {
-		return &SchemaError{Table: t.String() + " on the source", Diffs: diffs, LSN: a.begun.lsn}
-	}
 	target := a.target[m.oid]
 	if target == nil {
+		if diffs := compare(t, m); len(diffs) > 0 {
+			return &SchemaError{Table: t.String() + " on the source", Diffs: diffs, LSN: a.begun.lsn}
+		}
 		return &SchemaError{Table: t.Target() + " on the target", Diffs: []string{"is missing: there is no such table"}}
+	}
+	if diffs := t.takes(m, a.begun.lsn, target); len(diffs) > 0 {
+		return &SchemaError{Table: t.String() + " on the source", Diffs: diffs, LSN: a.begun.lsn}
 	}
 	a.tables[m.oid] = newApplyTable(m, t, target)
 	return nil

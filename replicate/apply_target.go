@@ -59,9 +59,24 @@ FROM ROWS FROM (pg_catalog.unnest($1::text::text[]), pg_catalog.unnest($2::text:
 // readTarget reads the tables on the target, by the OIDs that they have on the
 // source, and refuses those that changes cannot be applied to.
 func readTarget(ctx context.Context, conn *pgx.Conn, tables []Table) (map[uint32]*targetTable, error) {
-	v, err := pg.ServerVersion(conn.PgConn())
+	out, oids, err := targetTables(ctx, conn, tables)
 	if err != nil {
 		return nil, err
+	}
+	for i := range tables {
+		if err := fits(&tables[i], out[tables[i].OID]); err != nil {
+			return nil, err
+		}
+	}
+	return out, checkActing(ctx, conn, oids)
+}
+
+// targetTables reads the tables on the target, by the OIDs that they have on the
+// source, and lists those that they have on the target.
+func targetTables(ctx context.Context, conn *pgx.Conn, tables []Table) (out map[uint32]*targetTable, oids []string, err error) {
+	v, err := pg.ServerVersion(conn.PgConn())
+	if err != nil {
+		return nil, nil, err
 	}
 	query := targetQuery
 	if !v.AtLeast(12) {
@@ -73,10 +88,9 @@ func readTarget(ctx context.Context, conn *pgx.Conn, tables []Table) (map[uint32
 	}
 	rows, err := conn.Query(ctx, query, array(schemas), array(names))
 	if err != nil {
-		return nil, fmt.Errorf("read the tables of the target: %w", err)
+		return nil, nil, fmt.Errorf("read the tables of the target: %w", err)
 	}
-	out := make(map[uint32]*targetTable, len(tables))
-	var oids []string
+	out = make(map[uint32]*targetTable, len(tables))
 	var number, equal int
 	var oid uint32
 	var kind string
@@ -95,14 +109,9 @@ func readTarget(ctx context.Context, conn *pgx.Conn, tables []Table) (map[uint32
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the tables of the target: %w", err)
+		return nil, nil, fmt.Errorf("read the tables of the target: %w", err)
 	}
-	for i := range tables {
-		if err := fits(&tables[i], out[tables[i].OID]); err != nil {
-			return nil, err
-		}
-	}
-	return out, checkActing(ctx, conn, oids)
+	return out, oids, nil
 }
 
 // fits reports what of a table cannot be applied to the target's.

@@ -37,7 +37,9 @@ func Pause(ctx context.Context, opts Options) error {
 // Resume takes a pause back, and lets a follow that has failed try again. It
 // enables a subscription; a follow of EngineApply goes on when Follow.Run is
 // called, by any process. A fence that a cut-over has left which was killed is
-// lifted. To resume what is not paused is no error.
+// lifted. Tables that have been changed at the source and in the same way at the
+// target are followed as they are now; a SchemaError says where the ends do not agree.
+// To resume what is not paused is no error.
 func Resume(ctx context.Context, opts Options) error {
 	c, err := openTarget(ctx, opts)
 	if err != nil {
@@ -61,6 +63,9 @@ func Resume(ctx context.Context, opts Options) error {
 		if err := c.takeBack(ctx); err != nil {
 			return err
 		}
+		if err := c.agree(ctx); err != nil {
+			return err
+		}
 		if err := c.subscribe(ctx, c.source, c.target); err != nil {
 			return err
 		}
@@ -73,6 +78,16 @@ func Resume(ctx context.Context, opts Options) error {
 			return err
 		}
 		if err := errors.Join(c.takeBack(ctx), c.Quiet(ctx)); err != nil {
+			return err
+		}
+	}
+	if c.Stage == Failed {
+		if c.source == nil {
+			if err := c.openSource(ctx); err != nil {
+				return err
+			}
+		}
+		if err := c.agree(ctx); err != nil {
 			return err
 		}
 	}

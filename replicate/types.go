@@ -71,6 +71,10 @@ type Table struct {
 	Covered bool `json:"covered,omitempty"`
 	// Columns are those that the source publishes, in their order.
 	Columns []Column `json:"columns"`
+	// Was is how the table was before it was changed at both ends, the oldest first,
+	// and Agreed the position of the source from which on it is as it is now.
+	Was    []Signature `json:"was,omitempty"`
+	Agreed LSN         `json:"agreed_lsn,omitzero"`
 }
 
 // A Column is one of a table on the source.

@@ -196,6 +196,14 @@ func (g *globals) keepFollowing(ctx context.Context, opts replicate.Options) err
 		return err
 	}
 	opts.ID = f.ID
+	if f.Stage == replicate.Failed { // by a change that has been made at the target as well since, perhaps
+		if err := replicate.Resume(ctx, opts); err != nil {
+			return err
+		}
+		if f, err = replicate.Attach(ctx, opts); err != nil {
+			return err
+		}
+	}
 	if err := f.Quiet(ctx); err != nil {
 		return err
 	}
@@ -228,6 +236,9 @@ func (g *globals) keepFollowing(ctx context.Context, opts replicate.Options) err
 	return err
 }
 
+// paceOver is how far back it is looked to tell how fast a follow gets on.
+const paceOver = 30 * time.Second
+
 // showLag tells every now and then how far behind the target is.
 func (g *globals) showLag(ctx context.Context, opts replicate.Options) {
 	mode := ui.Mode(g.progress)
@@ -243,6 +254,7 @@ func (g *globals) showLag(ctx context.Context, opts replicate.Options) {
 	defer tick.Stop()
 	defer g.screen.Status(nil)
 	opts.Logger = nil
+	var looks []*replicate.State // of the last time
 	for {
 		select {
 		case <-ctx.Done():
@@ -250,6 +262,13 @@ func (g *globals) showLag(ctx context.Context, opts replicate.Options) {
 		case <-tick.C:
 		}
 		s, err := replicate.Status(ctx, opts)
+		if err == nil {
+			looks = append(looks, s)
+			for s.Taken.Sub(looks[0].Taken) > paceOver {
+				looks = looks[1:]
+			}
+			s.Pace = s.PaceSince(looks[0])
+		}
 		switch {
 		case err != nil: // Run tells of lost connections
 		case mode == ui.JSON:

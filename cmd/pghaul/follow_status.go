@@ -14,14 +14,18 @@ import (
 )
 
 func newFollowStatus(g *globals) *cobra.Command {
-	o, format := new(followFlags), "text"
+	o, format, sample := new(followFlags), "text", 2*time.Second
 	cmd, what := o.followCommand(g, "status", "Tell how far behind the target is, and what is wrong", `status tells how many bytes of the source's log and how many seconds the target is
-behind, how each table and the replication slot are, and what needs attention. It
-changes nothing.`, "something needs attention, and is listed", func(ctx context.Context, opts replicate.Options) (any, error) {
+behind, when it will have caught up, how each table and the replication slot are, and
+what needs attention. For the time it is looked twice, unless nothing is behind, and
+taken that both servers go on as they did between the looks. It changes nothing.`, "something needs attention, and is listed", func(ctx context.Context, opts replicate.Options) (any, error) {
 		if format != "text" && format != "json" {
 			return nil, usagef("--format %q: want text or json", format)
 		}
-		s, err := replicate.Status(ctx, opts)
+		if sample < 0 {
+			return nil, usagef("--sample %v: want a time, or 0 to look only once", sample)
+		}
+		s, err := replicate.Observe(ctx, opts, sample)
 		if err != nil {
 			return nil, err
 		}
@@ -36,6 +40,7 @@ changes nothing.`, "something needs attention, and is listed", func(ctx context.
 		return s, err
 	})
 	what.flags.BoolVar(&o.back, "back", false, "the way back after a cut-over that is reversible")
+	what.flags.DurationVar(&sample, "sample", sample, "look a second time after `TIME`, for how fast it gets on; 0 looks once")
 	what.flags.StringVar(&format, "format", format, "`FORMAT` of the output: text, with -v every table, or json")
 	cmd.Flags().AddFlagSet(what.flags)
 	return cmd
@@ -63,7 +68,23 @@ func lag(s *replicate.State) string {
 	case *s.LagSeconds == 0:
 		return "nothing behind"
 	}
-	return fmt.Sprintf("%s of the source's log behind, %s", ui.Bytes(*s.LagBytes), ui.Duration(seconds(*s.LagSeconds)))
+	return fmt.Sprintf("%s of the source's log behind, %s", ui.Bytes(*s.LagBytes), ui.Duration(seconds(*s.LagSeconds))) + paceText(s.Pace)
+}
+
+// maxETA is from when on a time to wait is no more than a guess.
+const maxETA = 30 * 24 * time.Hour
+
+// paceText says when the target will have caught up.
+func paceText(p *replicate.Pace) string {
+	switch {
+	case p == nil:
+		return ""
+	case p.ETA != nil && *p.ETA < maxETA.Seconds():
+		return ", caught up in about " + ui.Duration(seconds(max(*p.ETA, 1)))
+	case p.ETA != nil || p.CatchingUp != nil:
+		return fmt.Sprintf(", not catching up: %s/s are applied, %s/s written", ui.Bytes(int64(p.Applied)), ui.Bytes(int64(p.Written)))
+	}
+	return fmt.Sprintf(", not known when caught up: nothing was completed within %s", ui.Duration(seconds(p.Seconds)))
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
@@ -143,6 +164,7 @@ type jsonLag struct {
 	Transactions int64           `json:"transactions"`
 	Changes      int64           `json:"changes"`
 	Problems     []string        `json:"problems"`
+	Pace         *replicate.Pace `json:"pace"`
 }
 
 func lagReport(s *replicate.State) jsonLag {
@@ -150,5 +172,5 @@ func lagReport(s *replicate.State) jsonLag {
 	for i, p := range s.Problems {
 		problems[i] = ui.Redact(p)
 	}
-	return jsonLag{time.Now(), "lag", s.Stage, s.LagBytes, s.LagSeconds, s.Transactions, s.Changes, problems}
+	return jsonLag{time.Now(), "lag", s.Stage, s.LagBytes, s.LagSeconds, s.Transactions, s.Changes, problems, s.Pace}
 }
