@@ -121,6 +121,8 @@ func (f *Facts) signsQuery(seen *signs) query {
 	}}
 }
 
+// rolesQuery reads all roles but those of subscriptions that follow a database of the
+// server, which are made and dropped by package replicate.
 func (f *Facts) rolesQuery() query {
 	return query{
 		sql: `SELECT r.rolname::text, r.rolsuper, r.rolinherit, r.rolcreaterole, r.rolcreatedb, r.rolcanlogin, r.rolreplication, r.rolbypassrls,
@@ -128,7 +130,7 @@ func (f *Facts) rolesQuery() query {
   COALESCE(pg_catalog.shobj_description(r.oid, 'pg_authid'), ''),
   ARRAY(SELECT l.provider FROM pg_catalog.pg_shseclabel l WHERE l.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND l.objoid = r.oid ORDER BY l.provider),
   ARRAY(SELECT l.label FROM pg_catalog.pg_shseclabel l WHERE l.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND l.objoid = r.oid ORDER BY l.provider)
-FROM pg_catalog.pg_roles r ORDER BY r.rolname::text COLLATE "C"`,
+FROM pg_catalog.pg_roles r WHERE r.rolname !~ '^pghaul_[0-9a-f]{8}$' ORDER BY r.rolname::text COLLATE "C"`,
 		row: func(rows pgx.Rows) error {
 			var r Role
 			var names, labels []string
