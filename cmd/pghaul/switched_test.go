@@ -237,11 +237,16 @@ func (s *switched) goesOn(from int) {
 // comesOver waits until what is written at an end is at the other.
 func (s *switched) comesOver(from int) {
 	s.Helper()
+	s.comesWithin(from, time.Minute)
+}
+
+func (s *switched) comesWithin(from int, most time.Duration) {
+	s.Helper()
 	a, adb := s.end(from)
 	b, bdb := s.end(1 - from)
 	mark := strconv.Itoa(s.rng.IntN(1 << 30))
 	a.Exec(s.T, adb, "INSERT INTO audit VALUES (-1, "+mark+")")
-	for deadline := time.Now().Add(time.Minute); b.Text(s.T, bdb, "SELECT count(*) FROM audit WHERE n = -1 AND k = "+mark) != "1"; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(most); b.Text(s.T, bdb, "SELECT count(*) FROM audit WHERE n = -1 AND k = "+mark) != "1"; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.Fatalf("changes do not come over:\n%s", &s.last.out)
 		}
