@@ -156,7 +156,7 @@ func cutoverText(r *replicate.CutoverReport, rows *rowCheck, err error) string {
 	case r.DryRun && err == nil:
 		fmt.Fprintf(&b, "Nothing has been changed. Writes would be kept out for about %s.\n", ui.Duration(r.Downtime))
 	case r.Downtime > 0:
-		fmt.Fprintf(&b, "Not handed over: the source is in charge as before. Writes were kept out for %s.\n", ui.Duration(r.Downtime))
+		fmt.Fprintf(&b, "Not handed over: the source is in charge as before. Writes were kept out for %s.\nWith engine apply \"pghaul follow run\" goes on.\n", ui.Duration(r.Downtime))
 	}
 	if r.Done && r.Reverse != "" {
 		b.WriteString("The way back is open as long as \"pghaul follow run --back\" runs; \"pghaul cutback\" takes it.\n")

@@ -228,12 +228,19 @@ func (g *globals) keepFollowing(ctx context.Context, opts replicate.Options) err
 	case errors.Is(err, replicate.ErrEnded), errors.Is(err, replicate.ErrNoFollow): // an abort may have been quicker
 		g.note("the follow has ended")
 		return nil
+	case isSchemaError(err):
+		g.note("nothing after that change is applied: make the same one at the target, then \"pghaul follow run\" goes on")
 	case ctx.Err() != nil && f.Engine == replicate.EngineNative:
 		g.note("the target's subscription goes on by itself")
 	case ctx.Err() != nil:
 		g.note("the source keeps its log for the target: go on with \"pghaul follow run\", or \"pghaul follow abort\"")
 	}
 	return err
+}
+
+func isSchemaError(err error) bool {
+	_, ok := errors.AsType[*replicate.SchemaError](err)
+	return ok
 }
 
 // paceOver is how far back it is looked to tell how fast a follow gets on.
