@@ -45,7 +45,7 @@ type BinaryWriter struct {
 
 // NewBinaryWriter returns a writer of rows with the given columns to to.
 func NewBinaryWriter(to io.Writer, columns []Column) *BinaryWriter {
-	w := &BinaryWriter{to: to, columns: columns, out: make([]byte, 0, 2*binaryBlock)}
+	w := &BinaryWriter{to: to, columns: columns}
 	w.out = append(w.out, binarySignature...)
 	return w
 }
