@@ -238,7 +238,7 @@ func TestFloats(t *testing.T) {
 		CREATE TABLE b (n numeric, t text); INSERT INTO b VALUES (0.1, '0.1');
 		CREATE TYPE sample AS (t text, f float4, p point); CREATE TYPE batch AS (n text[], "s s" sample[], m measure); CREATE DOMAIN lot AS batch;
 		CREATE TABLE c (s sample, b batch, l lot[]);
-		INSERT INTO c VALUES ('("0.1 \",(", 0.1, "(0.7,1e-7)")', ROW(ARRAY['0.10', NULL, 'a"b\', 'NULL', E'\t'], ARRAY[ROW(E'0.1\n\v', 0.1, NULL)::sample, NULL, ROW('', 1e22, point(0.1, 2))::sample], 0.1)::batch,
+		INSERT INTO c VALUES ('("0.1 \",(", 0.1, "(0.7,1e-7)")', ROW(ARRAY['0.10', NULL, 'a"b\', 'NULL', E'\t'], ARRAY[ROW(E'0.1\n\x0b', 0.1, NULL)::sample, NULL, ROW('', 1e22, point(0.1, 2))::sample], 0.1)::batch,
 			ARRAY[[ROW('{}', NULL, 0.1)::batch::lot, ROW(NULL, '{}', NULL)::batch::lot], [NULL, ROW(ARRAY[' '], ARRAY[ROW('0.1', 0.3, NULL)::sample], 7)::batch::lot]]), ('(,,)', NULL, '{}')`
 	from, to := s.Database(t), d.Database(t)
 	s.Exec(t, from, rows)

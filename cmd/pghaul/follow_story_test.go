@@ -61,6 +61,18 @@ func (f *followed) write(ctx context.Context) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		// A transaction that is broken off may be committed after all, as long as its
+		// session lasts.
+		defer func() {
+			conn.PgConn().Close(context.Background())
+			for {
+				rows, err := f.source.Query(f.Context(), f.sourceDB, fmt.Sprintf("SELECT pid FROM pg_stat_activity WHERE pid = %d", conn.PgConn().PID()))
+				if err != nil || len(rows) == 0 {
+					return
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		}()
 		for i := 1; ctx.Err() == nil; i++ {
 			_, err := conn.PgConn().Exec(ctx, fmt.Sprintf(`BEGIN; INSERT INTO orders (note) VALUES ('new'); INSERT INTO item SELECT max(id), 1 FROM orders;
 UPDATE orders SET total = coalesce(total, 0) + 1 WHERE id = %[1]d; COMMIT; DELETE FROM orders WHERE id = %[1]d + 1000;
