@@ -155,8 +155,8 @@ func (s *switched) disturb(from int, args []string, a accident) string {
 	server, _ := s.end(a.end)
 	proxy := s.proxies[a.end]
 	struck := false
-	var p *switching
-	p = s.begin(func(line string) {
+	begun := make(chan *switching, 1)
+	p := s.begin(func(line string) {
 		if struck || a.step != "" && !strings.Contains(line, "cut-over: "+a.step+" ") {
 			return
 		}
@@ -164,7 +164,7 @@ func (s *switched) disturb(from int, args []string, a accident) string {
 		time.Sleep(a.delay)
 		switch a.what {
 		case "kill -9":
-			_ = p.Process.Kill()
+			_ = (<-begun).Process.Kill()
 		case "crash":
 			if err := server.Crash(); err != nil {
 				s.Error(err)
@@ -182,6 +182,7 @@ func (s *switched) disturb(from int, args []string, a accident) string {
 			proxy.Strike(faults.Fault{Action: faults.Silence, For: time.Hour})
 		}
 	}, append(slices.Clone(args), "-vv", "--max-downtime", "3s")...)
+	begun <- p
 	status := p.ends()
 	if a.what == "gone" {
 		if open := s.open(from); open != (a.end != from) {
