@@ -22,7 +22,10 @@ func ParseCollation(stmt string) (*Collation, error) {
 	for _, o := range c.definition() {
 		switch o.Name {
 		case "provider":
-			k.Provider = o.Value
+			if k.Provider = o.Value; k.Provider == "" {
+				c.at = at
+				c.fail("a provider")
+			}
 		case "locale":
 			k.Locale = o.Value
 		case "lc_collate":
